@@ -1,0 +1,139 @@
+"""What every door shares: data on stdout, progress on stderr, errors that say what to do, and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+REFUSED, WRONG_INPUT, TRUST_BROKEN, WORLD_FAILED, INTERRUPTED = 1, 2, 3, 4, 130
+
+
+class Output(StrEnum):
+    """How a command prints its result."""
+
+    text = "text"
+    json = "json"
+
+
+OutputOption = Annotated[Output, typer.Option("--output", help="text for people, json for programs.")]
+
+
+def out() -> Console:
+    """Return the console of data (stdout); colour only on a terminal and without NO_COLOR."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def err() -> Console:
+    """Return the console of progress and errors (stderr)."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+def emit(output: Output, data: Any, text: Callable[[], None]) -> None:
+    """Print `data` as JSON, or call `text` to print the same for people."""
+    if output is Output.json:
+        sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, sort_keys=False) + "\n")
+    else:
+        text()
+
+
+def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print a table on stdout; numbers are expected already formatted."""
+    from rich import box
+    from rich.table import Table
+
+    shown = Table(*columns, title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for row in rows:
+        shown.add_row(*(str(cell) for cell in row))
+    out().print(shown)
+
+
+def next_step(line: str) -> None:
+    """Print the next command to type, on stderr."""
+    err().print(f"next: {line}", style="dim", markup=False)
+
+
+@contextmanager
+def progress(label: str, total: float | None = None) -> Iterator[Callable[[float], None]]:
+    """Show a bar on stderr while the body runs; it yields `advance(units)`. Silent when stderr is no terminal."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar: Progress = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn(),
+        console=err(), transient=True, disable=not sys.stderr.isatty(),
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task(label, total=total)
+        yield lambda units: bar.advance(task, units)
+
+
+def fail(message: str, *, advice: str = "") -> None:
+    """Print one error on stderr, with its advice on a line of its own."""
+    console = err()
+    console.print(f"error: {message}", style="red", markup=False)
+    if advice:
+        console.print(f"  do: {advice}", markup=False)
+
+
+WORLD: dict[int, str] = {
+    errno.ENOSPC: "the disk is full; free space and run the same command again",
+    errno.EDQUOT: "the disk quota is used up; free space and run the same command again",
+    errno.EROFS: "the file system is read-only; mount it writable or choose another place",
+    errno.EACCES: "permission denied; run as a user who may read or write it",
+    errno.EADDRINUSE: "the address is in use; stop what listens there or choose another port",
+    errno.ENOENT: "no such file or directory; check the path",
+}
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Print `error` and return the exit code for it.
+
+    An error of one of our trees carries `exit_code` and perhaps `advice`; an `OSError` is the world's failure,
+    except a path that is not there, which is wrong input. Anything else is a fault of ours: traceback, 4.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        fail("interrupted; nothing half-written stays")
+        return INTERRUPTED
+    code = getattr(error, "exit_code", None)
+    if isinstance(code, int):
+        fail(str(error), advice=getattr(error, "advice", ""))
+        return code
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return WORLD_FAILED
+    if isinstance(error, OSError):
+        fail(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), advice=WORLD.get(error.errno or 0, ""))
+        return WRONG_INPUT if error.errno == errno.ENOENT else WORLD_FAILED
+    if isinstance(error, ImportError) and error.name:
+        extra = EXTRA_OF.get(error.name.split(".")[0], "")
+        if extra:
+            fail(f"this command needs {error.name}, which is not installed", advice=f"pip install 'sovereign-hybrid[{extra}]'")
+            return WORLD_FAILED
+    import traceback
+
+    traceback.print_exception(error)
+    fail("this is a fault in hybrid; please report it with the lines above")
+    return WORLD_FAILED
+
+
+EXTRA_OF = {
+    **dict.fromkeys(("aiohttp", "numpy", "onnxruntime", "starlette", "tokenizers", "uvicorn", "uvloop"), "site"),
+    **dict.fromkeys(("onnx", "optimum", "sentence_transformers", "sklearn", "torch", "transformers"), "models"),
+    "paramiko": "deliver",
+    "ray": "cluster",
+}

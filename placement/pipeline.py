@@ -1,0 +1,90 @@
+"""A pipeline: a graph of stages that every origin runs, with its rate, latency and data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from sites.country import CountryCode
+from sites.data import DataClass, Identifiability, Purpose
+from sites.noun import AsTuple, Metadata, Name, Names, Noun, OneOrMany, Selector, Strings
+from sites.quantity import Bytes, Microseconds, PerSecond
+from sites.site import Basis
+
+BUILT_IN_TASKS = ("quote", "queue")
+"""Tasks that need no model: no pool, no time, no cost."""
+
+Task = Literal["classify", "embed", "retrieve", "generate", "quote", "queue", "transform"]
+
+
+class Input(Noun):
+    """What enters the pipeline at its origin; `size` in bytes. Omitted facts are unknown."""
+
+    data: Annotated[tuple[DataClass, ...], OneOrMany] = ()
+    subjects: Strings = ()
+    identifiability: Identifiability | None = None
+    purposes: Annotated[tuple[Purpose, ...] | None, AsTuple] = None
+    law: Annotated[tuple[CountryCode, ...], AsTuple] = ()
+    key_ref: str | None = None
+    regimes: Strings = ()
+    size: Bytes
+
+
+class Stage(Noun):
+    """One step: it receives exactly what `after` names and sends `output` bytes on.
+
+    A stage without `models` is built in. `share` is the fraction of requests that reach it.
+    """
+
+    name: Name
+    task: Task
+    models: Names = ()
+    quality: dict[str, float] = {}
+    knowledge: Name | None = None
+    after: Names = ("input",)
+    output: Bytes
+    fallback: Names = ()
+    purpose: Purpose | None = None
+    owner: str | None = None
+    retain: Microseconds | None = None
+    is_async: bool = Field(default=False, alias="async")
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    state: Literal["none", "shared"] = "none"
+    answer: bool = True
+
+
+class OriginRate(Noun):
+    """A rate that replaces the pipeline's own at the origins that `sites` selects."""
+
+    sites: Selector
+    rate: PerSecond
+
+
+class PipelineSpec(Noun):
+    """The whole of a pipeline; `rate` per second and origin, `latency` in microseconds (None: no limit)."""
+
+    origins: Selector
+    priority: PositiveInt | PositiveFloat = 1
+    rate: PerSecond
+    rates: Annotated[tuple[OriginRate, ...], AsTuple] = ()
+    latency: Microseconds | None = None
+    utilisation: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    survive: Literal[0, 1] = 0
+    split: bool = False
+    input: Input
+    stages: Annotated[tuple[Stage, ...], AsTuple, Field(min_length=1)]
+    fallbacks: Annotated[tuple[Stage, ...], AsTuple] = ()
+    basis: Basis | None = None
+
+
+class Pipeline(Noun):
+    """A manifest of kind Pipeline."""
+
+    metadata: Metadata
+    spec: PipelineSpec
+
+    @property
+    def name(self) -> str:
+        """Return the pipeline's name."""
+        return self.metadata.name

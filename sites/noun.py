@@ -1,0 +1,65 @@
+"""The common form of every noun that is read from a manifest: frozen, strict, camelCase outside."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
+
+
+class Noun(BaseModel):
+    """A frozen value that refuses unknown keys; Python's snake_case is the manifest's camelCase."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+
+def _name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise ValueError(
+            f"expected a name of lower-case letters, digits, '-' and '.' (at most 63), found {text!r}"
+        )
+    return text
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else _tuple(value)
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+AsTuple = BeforeValidator(_tuple)
+OneOrMany = BeforeValidator(_one_or_many)
+Names = Annotated[tuple[Name, ...], AsTuple]
+Strings = Annotated[tuple[str, ...], AsTuple]
+
+
+class Metadata(Noun):
+    """What a manifest is called: a name unique among its kind, labels for selectors, a tenant."""
+
+    name: Name
+    labels: dict[str, str] = {}
+    tenant: Name = "default"
+
+
+Selector = dict[str, str]
+"""Labels that must all match; `{}` selects every site."""
+
+
+def matches(selector: Selector, labels: dict[str, str]) -> bool:
+    """Return whether every label of `selector` stands in `labels`."""
+    return all(labels.get(key) == value for key, value in selector.items())

@@ -1,0 +1,158 @@
+"""A policy: rules, packs, instruments, waivers and declassifiers, as an organisation and the law write them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from sites.country import CountryCode, Region
+from sites.data import DataClass, DeclaredAtom, Identifiability, Purpose
+from sites.noun import AsTuple, Digest, Metadata, Name, Names, Noun, OneOrMany
+from sites.site import Activity, Basis, Day
+
+ACTIVITIES: tuple[Activity, ...] = ("process", "store", "backup", "log", "failover", "access", "transit")
+
+
+def _all_or_many(value: Any) -> Any:
+    if value == "all":
+        return value
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+AllOrMany = BeforeValidator(_all_or_many)
+
+
+class CompellableBy(Noun):
+    """The condition on who can compel disclosure: every compeller (permit, require) lies within these regions."""
+
+    within: Annotated[tuple[Region, ...], AsTuple, Field(min_length=1)]
+
+
+class Validity(Noun):
+    """First and last day of force, both included; None is open."""
+
+    since: Day | None = Field(default=None, alias="from")
+    until: Day | None = None
+
+
+class Rule(Noun):
+    """One rule: selectors say what it is about, conditions (joined by *and*) when it is true.
+
+    `ORIGIN` among `countries` is the origin's own country.
+    """
+
+    id: Name
+    effect: Literal["permit", "require", "prohibit"]
+    data: Annotated[Literal["all"] | tuple[DataClass, ...], AllOrMany]
+    activities: Annotated[Literal["all"] | tuple[Activity, ...], AllOrMany]
+    law: Annotated[tuple[Region, ...] | None, OneOrMany] = None
+    countries: Annotated[tuple[Region | Literal["ORIGIN"], ...] | None, OneOrMany] = None
+    compellable_by: CompellableBy | None = None
+    instrument: Annotated[tuple[str, ...] | None, OneOrMany] = None
+    assurances: Annotated[tuple[str, ...] | None, OneOrMany] = None
+    purposes: Annotated[tuple[Purpose, ...] | None, OneOrMany] = None
+    identifiability: Annotated[tuple[Identifiability, ...] | None, OneOrMany] = None
+    basis: Basis | None = None
+    source: str
+    checked: Day | None = None
+    confidence: Literal["high", "medium", "low"] | None = None
+    validity: Validity = Validity()
+
+
+class Instrument(Noun):
+    """A transfer instrument between two named sites or parties, for a data class, over a period."""
+
+    type: str
+    exporter: str
+    importer: str
+    data: DataClass
+    validity_from: Day | None = Field(default=None, alias="from")
+    until: Day | None = None
+    fallback: str | None = None
+    basis: Basis | None = None
+
+
+class Declassifier(Noun):
+    """A registered stage at which labels fall; `digest` is that of the stage's only approved model."""
+
+    stage: Name
+    digest: Digest
+    parameters: dict[str, str | int | bool] = {}
+    from_atoms: Annotated[tuple[DeclaredAtom, ...], AsTuple]
+    to_atoms: Annotated[tuple[DeclaredAtom, ...], AsTuple]
+    recipients: Names
+    sites: Names
+    approver: str
+    until: Day
+
+
+class Waiver(Noun):
+    """One requirement or prohibition of the organisation's own layer, set aside by a named person until a day."""
+
+    rule: Name
+    reason: str
+    by: str
+    until: Day
+
+
+class NoPack(Noun):
+    """A person's word that no pack is needed for a country (and a data class)."""
+
+    country: CountryCode
+    data: DataClass | None = None
+    reason: str
+    by: str
+    until: Day
+
+
+class PolicySpec(Noun):
+    """The organisation's layer, and the packs and facts it stands on."""
+
+    packs: Names = ()
+    adopt: Annotated[tuple[str, ...], AsTuple] = ()
+    instruments: Annotated[tuple[Instrument, ...], AsTuple] = ()
+    declassifiers: Annotated[tuple[Declassifier, ...], AsTuple] = ()
+    waivers: Annotated[tuple[Waiver, ...], AsTuple] = ()
+    no_pack: Annotated[tuple[NoPack, ...], AsTuple] = ()
+    rules: Annotated[tuple[Rule, ...], AsTuple] = ()
+
+
+class Policy(Noun):
+    """A manifest of kind Policy: exactly one per tenant."""
+
+    metadata: Metadata
+    spec: PolicySpec
+
+    @property
+    def name(self) -> str:
+        """Return the policy's name: the id of the organisation's layer."""
+        return self.metadata.name
+
+
+class Scope(Noun):
+    """What triggers a pack: these data classes, and these countries anywhere in the decision."""
+
+    data: Annotated[Literal["all"] | tuple[DataClass, ...], AllOrMany]
+    countries: Annotated[Literal["all"] | tuple[Region, ...], AllOrMany]
+
+
+class PackSpec(Noun):
+    """A body of law as dated rules; until `reviewed_by` is named, reports say so."""
+
+    scope: Scope
+    jurisdiction: Annotated[tuple[Region, ...], AsTuple]
+    reviewed_by: str | None = None
+    rules: Annotated[tuple[Rule, ...], AsTuple]
+
+
+class Pack(Noun):
+    """A manifest of kind Pack, shipped in `sites/packs/` or in a fleet's own `packs/`."""
+
+    metadata: Metadata
+    spec: PackSpec
+
+    @property
+    def name(self) -> str:
+        """Return the pack's name: the id of its layer."""
+        return self.metadata.name

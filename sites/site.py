@@ -1,0 +1,121 @@
+"""A site: where it lies, who can touch what runs there, its machines and its links."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, PositiveInt
+
+from sites.country import CountryCode, Place
+from sites.noun import AsTuple, Metadata, Name, Noun, Selector
+from sites.quantity import BitsPerSecond, Bytes, Microseconds, PricePerGB, PricePerHour
+
+EXPECTED_ROLES = ("operator", "owner", "keyCustodian", "support")
+"""Roles that every site has whether named or not; an unnamed one is an unknown party."""
+
+Basis = Literal["hint", "declared", "contracted", "certified", "attested", "observed"]
+Activity = Literal["process", "store", "backup", "log", "failover", "access", "transit"]
+
+
+def _date(value: object) -> object:
+    return dt.date.fromisoformat(value) if isinstance(value, str) else value
+
+
+Day = Annotated[dt.date, BeforeValidator(_date)]
+
+
+class Party(Noun):
+    """Somebody who can touch data: unknown where a field is None, independent where `controlled_by` is empty."""
+
+    name: str
+    country: CountryCode | None = None
+    controlled_by: Annotated[tuple[Party, ...] | None, AsTuple] = None
+    holds_keys: bool | None = None
+    basis: Basis | None = None
+
+
+class Access(Noun):
+    """How support staff reach the site; None is unknown."""
+
+    support: Literal["none", "supervised", "unrestricted"] | None = None
+
+
+class Assurance(Noun):
+    """A certification the site holds, until a day (included)."""
+
+    scheme: str
+    until: Day | None = None
+    basis: Basis | None = None
+
+
+class Accelerators(Noun):
+    """Accelerators of one kind in each node of a hardware group; `memory` is bytes per device."""
+
+    kind: Name
+    count: PositiveInt
+    memory: Bytes
+
+
+class Hardware(Noun):
+    """A group of `count` equal nodes; memory and disk in bytes per node, price per node and hour."""
+
+    name: Name
+    count: PositiveInt
+    arch: Literal["x86_64", "aarch64"]
+    isa: Annotated[tuple[Name, ...], AsTuple] = ()
+    cpus: PositiveInt
+    memory: Bytes
+    disk: Bytes
+    price: PricePerHour
+    accelerators: Accelerators | None = None
+
+
+class Link(Noun):
+    """A wire to another site: bit/s, round trip in microseconds, price per GB.
+
+    `transit` lists the countries crossed (`()` is direct, None unknown); `tls` omitted counts as terminated, by
+    `intermediary` (absent is an unknown party).
+    """
+
+    to: Name
+    bandwidth: BitsPerSecond
+    rtt: Microseconds
+    price: PricePerGB
+    transit: Annotated[tuple[CountryCode, ...] | None, AsTuple] = None
+    tls: Literal["passthrough", "terminated"] | None = None
+    intermediary: Party | None = None
+
+
+class Connectivity(Noun):
+    """How the site is reached; a disconnected site has no links."""
+
+    mode: Literal["disconnected", "intermittent", "connected"]
+    links: Annotated[tuple[Link, ...], AsTuple] = ()
+
+
+class SiteSpec(Noun):
+    """The facts of a site; a missing fact is unknown and never a default that permits."""
+
+    location: Place | None = None
+    serves: Literal["own", "any"] | Selector = "own"
+    parties: dict[str, Party] = {}
+    access: Access = Access()
+    assurances: Annotated[tuple[Assurance, ...], AsTuple] = ()
+    activities: dict[Activity, Place] = {}
+    telemetry: Literal["none"] | Place | None = None
+    hardware: Annotated[tuple[Hardware, ...], AsTuple] = ()
+    connectivity: Connectivity
+    basis: Basis | None = None
+
+
+class Site(Noun):
+    """A manifest of kind Site."""
+
+    metadata: Metadata
+    spec: SiteSpec = Field()
+
+    @property
+    def name(self) -> str:
+        """Return the site's name."""
+        return self.metadata.name

@@ -89,9 +89,7 @@ def _country(code: str) -> str:
 
 def _place(code: str) -> str:
     if not is_country(code) and code not in _table()[1]:
-        raise ValueError(
-            f"{code!r} is neither an ISO 3166-1 country (FR) nor an ISO 3166-2 subdivision (FR-69)"
-        )
+        raise ValueError(f"{code!r} is neither an ISO 3166-1 country (FR) nor an ISO 3166-2 subdivision (FR-69)")
     return code
 
 

@@ -99,9 +99,7 @@ class Atom:
             "purposes": self.purposes, "keyRef": self.key_ref, "regimes": self.regimes or None,
         }  # fmt: skip
         return {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in known.items()
-            if value is not None
+            key: list(value) if isinstance(value, tuple) else value for key, value in known.items() if value is not None
         }
 
 

@@ -26,9 +26,7 @@ class Noun(BaseModel):
 
 def _name(text: str) -> str:
     if not NAME.fullmatch(text):
-        raise ValueError(
-            f"expected a name of lower-case letters, digits, '-' and '.' (at most 63), found {text!r}"
-        )
+        raise ValueError(f"expected a name of lower-case letters, digits, '-' and '.' (at most 63), found {text!r}")
     return text
 
 

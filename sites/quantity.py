@@ -100,11 +100,7 @@ def parse_traffic_price(text: object) -> Price:
 
 def parse_eighths(value: object) -> int:
     """Return eighths of one accelerator for `3/8`, `1/2` or a whole number up to 1. Raises ValueError."""
-    if (
-        isinstance(value, (int, str))
-        and not isinstance(value, bool)
-        and re.fullmatch(r"1|[1-8]/[1248]", str(value))
-    ):
+    if isinstance(value, (int, str)) and not isinstance(value, bool) and re.fullmatch(r"1|[1-8]/[1248]", str(value)):
         eighths = Fraction(str(value)) * 8
         if eighths.denominator == 1 and 1 <= eighths <= 8:
             return eighths.numerator

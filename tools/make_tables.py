@@ -34,9 +34,7 @@ def fides() -> dict[str, Any]:
 def main() -> None:
     """Write both tables."""
     for name, table in {"iso3166": iso3166(), "fides": fides()}.items():
-        (TABLES / f"{name}.json").write_text(
-            json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        (TABLES / f"{name}.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -26,9 +26,7 @@ def main() -> int:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--report", "-"]
     dry_run = [*pip, "--no-deps", "--ignore-installed", f"torch=={wanted}"]
     found = subprocess.run(dry_run, capture_output=True, text=True, check=False)
-    if found.returncode == 0 and any(
-        "+cpu" in i["metadata"]["version"] for i in json.loads(found.stdout)["install"]
-    ):
+    if found.returncode == 0 and any("+cpu" in i["metadata"]["version"] for i in json.loads(found.stdout)["install"]):
         return 0
     print(ADVICE.format(wanted=wanted, python=sys.executable), file=sys.stderr)
     return 2

@@ -117,12 +117,18 @@ def exit_code_of(error: BaseException) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return WORLD_FAILED
     if isinstance(error, OSError):
-        fail(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), advice=WORLD.get(error.errno or 0, ""))
+        fail(
+            f"{error.filename or ''}: {error.strerror or error}".lstrip(": "),
+            advice=WORLD.get(error.errno or 0, ""),
+        )
         return WRONG_INPUT if error.errno == errno.ENOENT else WORLD_FAILED
     if isinstance(error, ImportError) and error.name:
         extra = EXTRA_OF.get(error.name.split(".")[0], "")
         if extra:
-            fail(f"this command needs {error.name}, which is not installed", advice=f"pip install 'sovereign-hybrid[{extra}]'")
+            fail(
+                f"this command needs {error.name}, which is not installed",
+                advice=f"pip install 'sovereign-hybrid[{extra}]'",
+            )
             return WORLD_FAILED
     import traceback
 

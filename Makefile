@@ -1,0 +1,60 @@
+# Two commands matter: `make demo` shows the mission, `make test` passes the tests. Each sets up what it needs in .venv.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH := 2.13.0
+PYTEST ?= -n 2 --dist loadfile
+export UV_NO_PROGRESS := 1 HF_HUB_OFFLINE := 1 ORT_DISABLE_TELEMETRY := 1 RAY_USAGE_STATS_ENABLED := 0
+
+.PHONY: help demo test lint bench bench-placement bench-gateway debian locks clean
+
+help:  ## Print the targets.
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/ready build/wheelhouse/ready  ## Install, then watch the whole mission happen on this machine.
+	$(BIN)/python -m tools.demo
+
+test: lint build/wheelhouse/ready  ## Install, lint, check types and import directions, then run every test.
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(VENV)/ready  ## Ruff, mypy strict, import directions.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: bench-placement bench-gateway  ## Every benchmark, beside its peer; prints tables.
+
+bench-%: $(VENV)/ready
+	for file in benchmarks/$*/*.py; do $(BIN)/python $$file || exit; done
+
+debian:  ## Install the Debian packages that some tests need (as root).
+	apt-get update -qq && apt-get install -y --no-install-recommends $$(cat locks/debian.txt)
+
+locks:  ## Resolve both locks anew.
+	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --constraint locks/edge-pins.txt --override locks/without-torch.txt --extra site --extra deliver --extra models \
+	    --extra cluster --extra dev pyproject.toml locks/torch-needs.in -o locks/workshop.txt
+	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --constraint locks/workshop.txt --override locks/edge-overrides.txt locks/edge.in -o locks/edge.txt
+
+# The workshop: a CPU build of torch first (never gigabytes of CUDA by accident), then the hashed lock, then ourselves.
+$(VENV)/ready: pyproject.toml locks/workshop.txt locks/uv.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r locks/uv.txt
+	$(BIN)/python tools/torch_is_cpu.py $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torch==$(TORCH)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r locks/workshop.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+# What a bundle carries for a site: the wheels of the edge lock and our own.
+build/wheelhouse/ready: $(VENV)/ready locks/edge.txt
+	rm -rf build/wheelhouse && mkdir -p build/wheelhouse
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary=:all: \
+	    -r locks/edge.txt -d build/wheelhouse
+	touch $@
+
+clean:  ## Remove everything that was built here.
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -48,7 +48,8 @@ def _extra(name: str, module: str) -> Callable[[], Finding]:
 
 def _tool(command: str, package: str, why: str) -> Callable[[], Finding]:
     def look() -> Finding:
-        path = shutil.which(command) or shutil.which(command, path="/usr/sbin:/sbin")
+        places = os.pathsep.join([os.environ.get("PATH", ""), os.path.dirname(sys.executable), "/usr/sbin", "/sbin"])
+        path = shutil.which(command, path=places)
         return Finding(
             f"{command} ({why})", path or "missing", bool(path), "" if path else f"apt-get install {package}"
         )

@@ -1,17 +1,19 @@
 """What data is: data classes, atoms and labels.
 
 A data class is a key of the Fides taxonomy. An atom is one class under a set of laws, with identifiability, key,
-purposes and regimes. A label is a set of atoms, one per class; the join of two labels is their union. The unlabelled
-atom stands for data of which nothing is known: it meets every requirement and prohibition.
+purposes and regimes. A label is a set of atoms, one per class; the join of labels is their union, in which atoms of one
+class become one that says no more than all of them do. The unlabelled atom stands for data of which nothing is known:
+it meets every requirement and prohibition.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator
 
@@ -19,6 +21,7 @@ from sites.country import CountryCode
 from sites.noun import AsTuple, Noun, Strings
 
 Identifiability = Literal["identified", "pseudonymised", "anonymised"]
+_IDENTIFIED_FIRST = get_args(Identifiability)
 UNLABELLED = "unlabelled"
 
 
@@ -107,3 +110,56 @@ Label = tuple[Atom, ...]
 """Atoms sorted by class, one per class; laws are one set, shared by every atom of the label."""
 
 UNKNOWN_LABEL: Label = (Atom(UNLABELLED),)
+
+
+def label_of(declared: Iterable[DeclaredAtom] | None) -> Label:
+    """Return the label that a manifest declares: None (omitted) is the unlabelled atom, `[]` nothing restricted."""
+    if declared is None:
+        return UNKNOWN_LABEL
+    return _normal(Atom.declared(atom) for atom in declared)
+
+
+def join(labels: Iterable[Label]) -> Label:
+    """Return the label of what is made from all of `labels`; of nothing at all it is the unlabelled atom.
+
+    Laws become one set, shared by every atom. Atoms of one class become one: regimes are united; what is identified
+    outweighs what is not; purposes are those that every one of them allows; a fact unknown to one is unknown.
+    """
+    return _normal(atom for label in labels for atom in label) or UNKNOWN_LABEL
+
+
+def covers(wider: Label, narrower: Label) -> bool:
+    """Return whether `wider` says at least what `narrower` says: joining the two adds nothing to it."""
+    return join((wider, narrower)) == join((wider,))
+
+
+def _normal(atoms: Iterable[Atom]) -> Label:
+    """Return atoms as a label: one per class, sorted, under one set of laws."""
+    by_class: dict[str, Atom] = {}
+    laws: set[str] | None = set()
+    for atom in atoms:
+        by_class[atom.data] = _merged(by_class.get(atom.data, atom), atom)
+        laws = None if laws is None or atom.law is None else laws | set(atom.law)
+    law = None if laws is None else tuple(sorted(laws))
+    return tuple(replace(by_class[data], law=law) for data in sorted(by_class))
+
+
+def _merged(a: Atom, b: Atom) -> Atom:
+    identified = None
+    if a.identifiability is not None and b.identifiability is not None:
+        identified = min(a.identifiability, b.identifiability, key=_IDENTIFIED_FIRST.index)
+    return Atom(
+        a.data,
+        None,  # the label's laws follow
+        identified,
+        None if a.purposes is None or b.purposes is None else _allowed_by_both(a.purposes, b.purposes),
+        a.key_ref if a.key_ref == b.key_ref else None,
+        tuple(sorted({*a.regimes, *b.regimes})),
+    )
+
+
+def _allowed_by_both(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the purposes that lie at or below one of each, the narrower of a pair, without those below another."""
+    pairs = [(p, q) for p in a for q in b]
+    both = {p for p, q in pairs if is_or_descends(p, q)} | {q for p, q in pairs if is_or_descends(q, p)}
+    return tuple(sorted(p for p in both if not any(p != q and is_or_descends(p, q) for q in both)))

@@ -39,7 +39,12 @@ class Validity(Noun):
 class Rule(Noun):
     """One rule: selectors say what it is about, conditions (joined by *and*) when it is true.
 
-    `ORIGIN` among `countries` is the origin's own country.
+    Selectors. A permit covers an atom whose every law lies within `law`; a requirement or prohibition concerns one of
+    which any does. Conditions. Lists name alternatives. `countries` is about the place of the decision (`ORIGIN` is
+    the origin's own country); `purposes` about the stage's purpose, which is one of them or lies below;
+    `identifiability` about the atom; `assurances` about the site (of a hop both ends, in a prohibition either; unknown
+    for an intermediary); `basis` is reached by each site's facts, each party's, and the instrument's or assurance's
+    that counts. `confidence` omitted is low in a pack and high in the organisation's own rules.
     """
 
     id: Name
@@ -61,7 +66,11 @@ class Rule(Noun):
 
 
 class Instrument(Noun):
-    """A transfer instrument between two named sites or parties, for a data class, over a period."""
+    """A transfer instrument between two named sites or parties, for a data class, over a period.
+
+    `exporter` and `importer` are a site's name or its operator's (for access: the party's that looks). On a hop they
+    name opposite ends, in either order. Without `from` or `until` it is unknown whether it covers a window.
+    """
 
     type: str
     exporter: str
@@ -88,7 +97,10 @@ class Declassifier(Noun):
 
 
 class Waiver(Noun):
-    """One requirement or prohibition of the organisation's own layer, set aside by a named person until a day."""
+    """One requirement or prohibition of the organisation's own layer, set aside by a named person until a day.
+
+    `rule` is the id of a rule in the same policy; rules of packs, `org-default` included, cannot be waived.
+    """
 
     rule: Name
     reason: str

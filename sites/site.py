@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt
@@ -19,7 +20,11 @@ Activity = Literal["process", "store", "backup", "log", "failover", "access", "t
 
 
 def _date(value: object) -> object:
-    return dt.date.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+        raise ValueError(f"expected a day such as 2027-05-31, found {value!r}")
+    return dt.date.fromisoformat(value)
 
 
 Day = Annotated[dt.date, BeforeValidator(_date)]
@@ -42,7 +47,7 @@ class Access(Noun):
 
 
 class Assurance(Noun):
-    """A certification the site holds, until a day (included)."""
+    """A certification the site holds, until a day (included); without a day it is unknown whether it lasts."""
 
     scheme: str
     until: Day | None = None
@@ -75,7 +80,8 @@ class Link(Noun):
     """A wire to another site: bit/s, round trip in microseconds, price per GB.
 
     `transit` lists the countries crossed (`()` is direct, None unknown); `tls` omitted counts as terminated, by
-    `intermediary` (absent is an unknown party).
+    `intermediary` (absent is an unknown party), which then processes in every country that the hop touches, those of
+    its two ends included.
     """
 
     to: Name
@@ -95,13 +101,17 @@ class Connectivity(Noun):
 
 
 class SiteSpec(Noun):
-    """The facts of a site; a missing fact is unknown and never a default that permits."""
+    """The facts of a site; a missing fact is unknown and never a default that permits.
+
+    `assurances` None is unknown, a list is all that it holds; `activities` names the place of an activity (backup, log,
+    failover) that happens elsewhere than at `location`.
+    """
 
     location: Place | None = None
     serves: Literal["own", "any"] | Selector = "own"
     parties: dict[str, Party] = {}
     access: Access = Access()
-    assurances: Annotated[tuple[Assurance, ...], AsTuple] = ()
+    assurances: Annotated[tuple[Assurance, ...] | None, AsTuple] = None
     activities: dict[Activity, Place] = {}
     telemetry: Literal["none"] | Place | None = None
     hardware: Annotated[tuple[Hardware, ...], AsTuple] = ()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 PASSAGE_CHARACTERS = 900
 HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*$")
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -22,7 +23,7 @@ class Passage:
 def cut(name: str, document: str) -> list[Passage]:
     """Cut a markdown or plain text into passages of at most 900 characters, in reading order.
 
-    A passage never crosses a heading. Paragraphs are kept whole where they fit; a longer one is cut at its sentences.
+    Comments are left out. A passage never crosses a heading. Paragraphs are kept whole where they fit; a longer one is cut at its sentences.
     """
     passages: list[Passage] = []
     for title, body in _sections(name, document):
@@ -34,7 +35,7 @@ def cut(name: str, document: str) -> list[Passage]:
 def _sections(name: str, document: str) -> list[tuple[str, str]]:
     title, section = name, ""
     sections: list[tuple[str, list[str]]] = [(title, [])]
-    for line in document.splitlines():
+    for line in COMMENT.sub("", document).splitlines():
         heading = HEADING.match(line)
         if heading is None:
             sections[-1][1].append(line)

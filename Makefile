@@ -5,7 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH := 2.13.0
 PYTEST ?= -n 2 --dist loadfile
-export UV_NO_PROGRESS := 1 HF_HUB_OFFLINE := 1 ORT_DISABLE_TELEMETRY := 1 RAY_USAGE_STATS_ENABLED := 0
+export UV_NO_PROGRESS := 1
+export HF_HUB_OFFLINE := 1
+export ORT_DISABLE_TELEMETRY := 1
+export RAY_USAGE_STATS_ENABLED := 0
 
 .PHONY: help demo test lint bench bench-placement bench-gateway debian locks clean
 

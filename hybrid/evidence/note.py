@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -53,11 +52,11 @@ def parse_verifier_key(text: str) -> tuple[str, Ed25519PublicKey]:
     """Return (name, key) of a verifier key. Raises EvidenceError when it is none."""
     try:
         name, identity, encoded = text.strip().split("+", 2)
-        raw = b64decode(encoded, validate=True)
+        raw = _decode(encoded)
         if raw[:1] != ED25519:
             raise ValueError("not an Ed25519 key")
         public = Ed25519PublicKey.from_public_bytes(raw[1:])
-    except (ValueError, Base64Error) as error:
+    except ValueError as error:
         raise EvidenceError(f"not a verifier key of the form name+id+base64: {text.strip()[:80]!r}") from error
     if not hmac.compare_digest(identity, key_id(name, public).hex()):
         raise EvidenceError(f"the verifier key of {name} does not match its own id", advice="copy it again, whole")
@@ -81,15 +80,17 @@ def verify(note: str, name: str, public: Ed25519PublicKey) -> Checkpoint:
     text, gap, signatures = note.partition("\n\n")
     text += "\n"
     checkpoint = parse(text)
+    if not signatures.endswith("\n"):
+        raise EvidenceError("the last signature line is not whole")
     if not gap or checkpoint.origin != name:
         raise EvidenceError(f"the checkpoint is of log {checkpoint.origin!r}, expected {name!r}")
     wanted = key_id(name, public)
-    for line in signatures.splitlines():
+    for line in signatures[:-1].split("\n"):
         mark, _, rest = line.partition(" ")
         signer, _, encoded = rest.rpartition(" ")
         try:
-            raw = b64decode(encoded, validate=True)
-        except Base64Error as error:
+            raw = _decode(encoded)
+        except ValueError as error:
             raise EvidenceError("a signature line is not base64") from error
         if mark != "\N{EM DASH}":
             raise EvidenceError("a signature line does not begin with an em dash")
@@ -107,9 +108,17 @@ def parse(text: str) -> Checkpoint:
     try:
         origin, size, root, time = text.removesuffix("\n").split("\n")
         at = dt.datetime.strptime(time, "time %Y-%m-%dT%H:%M:%SZ").replace(tzinfo=dt.UTC)
-        found = Checkpoint(origin, int(size), b64decode(root, validate=True), at)
-    except (ValueError, Base64Error) as error:
+        found = Checkpoint(origin, int(size), _decode(root), at)
+    except ValueError as error:
         raise EvidenceError("not a checkpoint: expected the lines origin, size, root and time") from error
     if not origin or len(found.root) != 32 or found.text() != text:
         raise EvidenceError("not a checkpoint in its one canonical form")
     return found
+
+
+def _decode(encoded: str) -> bytes:
+    """Return the bytes of canonical base64; b64decode alone accepts several texts for the same bytes."""
+    raw = b64decode(encoded, validate=True)
+    if b64encode(raw).decode() != encoded:
+        raise ValueError("not canonical base64")
+    return raw

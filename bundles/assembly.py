@@ -1,0 +1,335 @@
+"""Builds a bundle: the same input gives the same bundle digest, and nothing leaves before every custodian signed.
+
+The unsigned content is drafted into headquarters' repository; once the quorum is met, the same call writes the
+carrier. So signing on several machines is: build, carry the request round, build again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bundles import layout, oci, wheels
+from bundles.bill import bill_of
+from bundles.document import Noun, canonical, digest, plain, read, stamp, unstamp
+from bundles.errors import InputError
+from bundles.nouns import BundleManifest, Component, Named, PlanKey, Requirement, SitePlan
+from bundles.store import CHUNK, write_durably
+from bundles.trust.repository import Repository
+from bundles.trust.stock import CryptoSigner, TargetFile
+from bundles.verification import bundle_wrapper
+
+_SUFFIXES = {".onnx": oci.MODEL_WEIGHT, ".safetensors": oci.MODEL_WEIGHT, ".bin": oci.MODEL_WEIGHT}
+
+
+@dataclass(frozen=True)
+class Cargo:
+    """What a bundle is built from.
+
+    Attributes:
+        files: logical path (`models/<model>/<variant>/<file>`, `knowledge/...`, `policy/...`) -> file to carry.
+        wheels: the runtime, complete; none when the site keeps the one it has.
+        table: the site's decision table, carried without being read; `keys` the registry of the plan.
+    """
+
+    site: str
+    jurisdiction: str
+    arch: str
+    plan_digest: str
+    policy_digest: str
+    table: Mapping[str, Any]
+    files: Mapping[str, Path]
+    wheels: tuple[Path, ...] = ()
+    keys: tuple[PlanKey, ...] = ()
+    revoked: tuple[str, ...] = ()
+    min_security_version: int = 0
+    security_version: int = 1
+    cpu_features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build came to.
+
+    Attributes:
+        digest: of the bundle manifest, the bundle's name; number: the release's.
+        lacking: role -> what its quorum still lacks; empty when the carrier was written.
+        size: bytes on the carrier; 0 while signatures lack.
+    """
+
+    site: str
+    digest: str
+    number: int
+    epoch: int
+    lacking: Mapping[str, list[str]]
+    size: int
+
+
+class BuildRecord(Noun):
+    """What the last build of a site was made of, so that the same content gets the same number, time and nonce."""
+
+    content: str
+    number: int
+    issued: str
+    nonce: str
+    epoch: int
+
+
+@dataclass
+class _Blobs:
+    """The blobs of a carrier under construction."""
+
+    folder: Path
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    def add(self, data: bytes, media_type: str, **annotations: str) -> oci.Descriptor:
+        blob = oci.describe(data, media_type, **annotations)
+        if blob.digest not in self.sizes:
+            self._path(blob.digest).write_bytes(data)
+            self.sizes[blob.digest] = blob.size
+        return blob
+
+    def copy(self, source: Path, media_type: str, advance: Callable[[float], None] | None) -> oci.Descriptor:
+        """Copy a file in, hashing on the way."""
+        sha, size, temp = hashlib.sha256(), 0, self.folder / ".copy"
+        with source.open("rb") as file, temp.open("wb") as target:
+            while piece := file.read(CHUNK):
+                sha.update(piece)
+                target.write(piece)
+                size += len(piece)
+                if advance:
+                    advance(len(piece))
+        blob = oci.Descriptor(media_type=media_type, digest=f"sha256:{sha.hexdigest()}", size=size)
+        temp.rename(self._path(blob.digest))
+        self.sizes[blob.digest] = size
+        return blob
+
+    def _path(self, name: str) -> Path:
+        return self.folder / name.removeprefix("sha256:")
+
+
+def assemble(
+    cargo: Cargo, repository: Repository, out: Path, *, issued: datetime, signers: Iterable[CryptoSigner] = (),
+    advance: Callable[[float], None] | None = None,
+) -> Built:  # fmt: skip
+    """Build `cargo` into the folder `out`, or draft what custodians must sign first.
+
+    Args:
+        issued: the time to sign; taken from the last build while the content is the same.
+        signers: keys at hand; with a full quorum the bundle is complete at once.
+        advance: called with the bytes copied.
+
+    Raises:
+        InputError: `out` exists, or a file cannot be carried.
+    """
+    if out.exists():
+        raise InputError("OUT", f"{out} exists", advice="choose another folder, or remove it first")
+    part = out.with_name(f".{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    (part / "blobs" / "sha256").mkdir(parents=True)
+    try:
+        blobs = _Blobs(part / "blobs" / "sha256")
+        built, entries = _build(cargo, repository, blobs, issued, list(signers), advance)
+        if not built.lacking:
+            _finish(part, repository, cargo.site, blobs, entries)
+            part.rename(out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return Built(built.site, built.digest, built.number, built.epoch, built.lacking,
+                 0 if built.lacking else sum(blobs.sizes.values()))  # fmt: skip
+
+
+def _build(
+    cargo: Cargo, repository: Repository, blobs: _Blobs, issued: datetime, signers: list[CryptoSigner],
+    advance: Callable[[float], None] | None,
+) -> tuple[Built, list[oci.Descriptor]]:  # fmt: skip
+    files, components, entries = _components(cargo, blobs, advance)
+    needs = _needs(cargo)
+    record = _numbered(cargo, repository, files, needs, issued)
+    targets = {item.target: TargetFile(item.size, {"sha256": item.digest[7:]}, item.target) for item in components}
+    plan = canonical(_site_plan(cargo, record))
+    bill = bill_of(cargo.site, record.issued, files)
+    plan_blob, bill_blob = blobs.add(plan, oci.SITEPLAN), blobs.add(bill, "application/vnd.cyclonedx+json")
+    targets[layout.plan_target(cargo.site)] = _target(layout.plan_target(cargo.site), plan_blob)
+    delegated = _by_role(repository, cargo.site, targets)
+    versions = {
+        role: repository.next_version(role, found, unstamp(record.issued, what="issued"))
+        for role, found in delegated.items()
+    }
+    manifest = BundleManifest(
+        site=cargo.site, number=record.number, issued=record.issued, environment=repository.record.environment,
+        security_version=cargo.security_version, requires=needs, epoch=record.epoch, nonce=record.nonce,
+        site_plan=Named(target=layout.plan_target(cargo.site), digest=plan_blob.digest, size=plan_blob.size),
+        bill=Named(target=layout.bill_target(cargo.site), digest=bill_blob.digest, size=bill_blob.size),
+        components=tuple(components), versions=versions, unpacked=wheels.unpacked_size(list(cargo.wheels)),
+    )  # fmt: skip
+    bundle = canonical(manifest)
+    blobs.add(bundle, oci.BUNDLE)
+    wrapper = blobs.add(bundle_wrapper(bundle, plan, bill), oci.MANIFEST)
+    entries.append(oci.tagged(bundle_wrapper(bundle, plan, bill), oci.BUNDLE, layout.BUNDLE_TAG))
+    _draft(repository, cargo.site, delegated, bundle, bill_blob, unstamp(record.issued, what="issued"))
+    repository.sign(signers)
+    lacking = {role: lacks for role in repository.drafts() if (lacks := repository.lacking(role))}
+    if not lacking:
+        repository.publish()
+    del wrapper
+    return Built(cargo.site, digest(bundle), record.number, record.epoch, lacking, 0), entries
+
+
+def _components(
+    cargo: Cargo, blobs: _Blobs, advance: Callable[[float], None] | None
+) -> tuple[dict[str, oci.Descriptor], list[Component], list[oci.Descriptor]]:
+    """Copy every file in and return (logical path -> blob, the components, their index entries)."""
+    groups: dict[str, dict[str, Path]] = {}
+    for path, file in sorted({**cargo.files, **{f"runtime/{w.name}": w for w in cargo.wheels}}.items()):
+        target, inner = _target_of(cargo, path)
+        if layout.logical_path(target, inner) != path:
+            raise InputError("PATH", f"{path} cannot be carried", advice="use models/, knowledge/ or policy/")
+        groups.setdefault(target, {})[inner] = file
+    files: dict[str, oci.Descriptor] = {}
+    components, entries = [], []
+    for target, members in groups.items():
+        layers = []
+        for inner, file in members.items():
+            blob = blobs.copy(file, _media_type(target, file), advance)
+            files[layout.logical_path(target, inner)] = blob
+            layers.append(oci.with_path(blob, inner))
+        artifact, data = _manifest(target, tuple(layers), blobs)
+        components.append(Component(target=target, digest=digest(data), size=len(data), artifact_type=artifact))
+        entries.append(oci.tagged(data, artifact, target.removesuffix(".json").replace("/", ".")))
+    return files, components, entries
+
+
+def _target_of(cargo: Cargo, path: str) -> tuple[str, str]:
+    """Return (component manifest, path in it) of a logical path: one component per model variant."""
+    kind, _, inner = path.partition("/")
+    if kind == "models":
+        model, variant = (*inner.split("/"), "", "")[:2]
+        return f"models/{model}.{variant}.json", inner
+    if kind == "runtime":
+        return f"runtime/{cargo.arch}.json", inner
+    return f"site-plans/{cargo.site}/{kind}.json", inner
+
+
+def _manifest(target: str, layers: tuple[oci.Descriptor, ...], blobs: _Blobs) -> tuple[str, bytes]:
+    kind = target.split("/")[0]
+    if kind == "models":
+        config = blobs.add(oci.model_config(target.split("/")[1].removesuffix(".json"), layers), oci.MODEL_CONFIG)
+        artifact = oci.MODEL
+    else:
+        config = blobs.add(oci.EMPTY_BLOB, oci.EMPTY)
+        artifact = oci.RUNTIME if kind == "runtime" else oci.SITEPLAN
+    data = oci.manifest_bytes(artifact, config, layers)
+    blobs.add(data, oci.MANIFEST)
+    return artifact, data
+
+
+def _media_type(target: str, file: Path) -> str:
+    kind = target.split("/")[0]
+    if kind == "models":
+        return _SUFFIXES.get(file.suffix, oci.MODEL_WEIGHT_CONFIG)
+    return oci.WHEEL if kind == "runtime" else oci.PLAIN
+
+
+def _needs(cargo: Cargo) -> Requirement:
+    glibc, python = wheels.needs_of(list(cargo.wheels))
+    return Requirement(
+        site=cargo.site, jurisdiction=cargo.jurisdiction, arch=cargo.arch, cpu_features=cargo.cpu_features,
+        glibc=glibc, python=python,
+    )  # fmt: skip
+
+
+def _numbered(
+    cargo: Cargo, repository: Repository, files: Mapping[str, oci.Descriptor], needs: Requirement, issued: datetime
+) -> BuildRecord:
+    """Return number, time, nonce and epoch: the last build's while content and published versions are the same."""
+    content = digest(
+        canonical(
+            {
+                "files": {path: blob.digest for path, blob in files.items()}, "table": dict(cargo.table),
+                "plan": cargo.plan_digest, "policy": cargo.policy_digest, "keys": [plain(key) for key in cargo.keys],
+                "revoked": list(cargo.revoked), "floor": cargo.min_security_version,
+                "version": cargo.security_version, "needs": plain(needs),
+            }
+        )
+    )  # fmt: skip
+    file = repository.folder / "builds" / f"{cargo.site}.json"
+    if file.is_file():
+        last = read(BuildRecord, file.read_bytes(), what=str(file))
+        if last.content == content and last.number == repository.version("targets"):
+            return last
+    published = repository.published("targets")
+    number = published.signed.version + 1 if published else 1
+    record = BuildRecord(content=content, number=number, issued=stamp(issued), nonce=secrets.token_hex(32),
+                         epoch=_epoch(repository, cargo.plan_digest))  # fmt: skip
+    write_durably(file, canonical(record))
+    return record
+
+
+def _epoch(repository: Repository, plan_digest: str) -> int:
+    """Return the fleet-wide number of this plan: the same for every site that gets it."""
+    known = repository.record.epochs
+    if plan_digest in known[-1:]:
+        return len(known)
+    repository.remember(repository.record.model_copy(update={"epochs": (*known, plan_digest)}))
+    return len(known) + 1
+
+
+def _site_plan(cargo: Cargo, record: BuildRecord) -> SitePlan:
+    return SitePlan(
+        site=cargo.site, epoch=record.epoch, issued=record.issued, plan_digest=cargo.plan_digest,
+        policy_digest=cargo.policy_digest, table=dict(cargo.table), keys=cargo.keys, revoked=cargo.revoked,
+        min_security_version=cargo.min_security_version,
+    )  # fmt: skip
+
+
+def _target(path: str, blob: oci.Descriptor) -> TargetFile:
+    return TargetFile(blob.size, {"sha256": blob.digest.removeprefix("sha256:")}, path)
+
+
+def _by_role(repository: Repository, site: str, targets: Mapping[str, TargetFile]) -> dict[str, dict[str, TargetFile]]:
+    """Return delegation -> its targets: models and runtime keep other sites' too, the site's own are only these."""
+    found = {"models": repository.targets_of("models"), "runtime": repository.targets_of("runtime")}
+    found[layout.site_role(site)] = {}
+    for path, target in targets.items():
+        first = path.split("/")[0]
+        found[first if first in found else layout.site_role(site)][path] = target
+    return found
+
+
+def _draft(
+    repository: Repository, site: str, delegated: dict[str, dict[str, TargetFile]], bundle: bytes,
+    bill: oci.Descriptor, issued: datetime,
+) -> None:  # fmt: skip
+    """Draft the metadata of this bundle unless it is drafted or published already."""
+    ours = {
+        layout.bundle_target(site): _target(layout.bundle_target(site), oci.describe(bundle, oci.BUNDLE)),
+        layout.bill_target(site): _target(layout.bill_target(site), bill),
+    }
+    current = repository.draft("targets") or repository.published("targets")
+    if current is None or any(current.signed.targets.get(path) != target for path, target in ours.items()):
+        top = {**repository.targets_of("targets"), **ours}
+        repository.draft_targets(delegated, top, [*repository.sites(), site], issued)
+
+
+def _finish(part: Path, repository: Repository, site: str, blobs: _Blobs, entries: list[oci.Descriptor]) -> None:
+    """Write the TUF artifact, the index and the layout file."""
+    roles = ["timestamp", "snapshot", "targets", *layout.delegation_paths(site)]
+    layers = [
+        blobs.add(data, "application/json", **{layout.TITLE_ANNOTATION: name})
+        for name, data in repository.metadata_files(roles).items()
+    ]
+    config = blobs.add(oci.EMPTY_BLOB, oci.EMPTY)
+    data = oci.manifest_bytes(oci.TUF, config, tuple(layers))
+    blobs.add(data, oci.MANIFEST)
+    index = oci.Index(manifests=(oci.tagged(data, oci.TUF, layout.TUF_TAG), *entries))
+    (part / "index.json").write_bytes(canonical(index))
+    (part / "oci-layout").write_bytes(oci.LAYOUT_FILE)
+    os.sync()

@@ -1,0 +1,143 @@
+"""Installs at the site: the box's own trust and clock around verification, then stage, check, commit, switch.
+
+The state is raised before the switch. A cut between the two leaves the old release serving and the same bundle
+installable; a cut before changes nothing that serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from bundles import release
+from bundles.enrolment import load_enrolment
+from bundles.errors import GateError
+from bundles.layout import Box
+from bundles.medium import Medium
+from bundles.nouns import Enrolment, ReleaseRecord
+from bundles.release import Check, Estimate, Release
+from bundles.store import write_durably
+from bundles.trust.clock import EffectiveTime, Reading, effective_time, raised
+from bundles.trust.metadata import TrustedBundles, drift_of
+from bundles.trust.state import State, StateCopies
+from bundles.verification import Residency, Trust, VerifiedBundle, verify
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a box knows and is at this moment."""
+
+    box: Box
+    enrolment: Enrolment
+    state: State
+    root: bytes
+    time: EffectiveTime
+    reading: Reading
+
+    def trust(self, residency: Residency | None = None) -> Trust:
+        """Return what this box verifies a medium with."""
+        return Trust(self.root, self.enrolment.environment, self.time.now, self.state, self.enrolment, residency)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an install came to."""
+
+    record: ReleaseRecord
+    before: int | None
+    checked: tuple[str, ...]
+    time: EffectiveTime
+
+
+def standing(root: Path, reading: Reading, machine: str) -> Standing:
+    """Return where the box under `root` stands, its state judged.
+
+    Raises:
+        StateError: not enrolled, or its state is lost, zeroed, foreign or behind.
+    """
+    box = Box(root)
+    enrolment = load_enrolment(box)
+    newest = max(release.numbers(box), default=0)
+    state = StateCopies(box).load(box_id=enrolment.box_id, machine=machine, installed=newest)
+    trusted = box.trusted_root.read_bytes()
+    floor_time = effective_time(reading, state.floor, _drift(trusted, enrolment, reading.rtc))
+    return Standing(box, enrolment, state, trusted, floor_time, reading)
+
+
+def _drift(root: bytes, enrolment: Enrolment, now: datetime) -> timedelta:
+    return drift_of(TrustedBundles(root, now=now, environment=enrolment.environment).root)
+
+
+def install(
+    here: Standing, medium: Medium, *, residency: Residency | None = None, golden: Check | None = None,
+    health: Check | None = None, advance: Callable[[float], None] | None = None,
+    announce: Callable[[VerifiedBundle, Estimate], None] | None = None,
+) -> Outcome:  # fmt: skip
+    """Verify the bundle on `medium` and make it the release that serves.
+
+    Args:
+        residency: says why this plan may not stand here (residency at the door); None asks nobody.
+        golden: checks of the staged release before the switch; a non-empty answer refuses it.
+        health: checks after the switch; a non-empty answer rolls back.
+        announce: called with the verified bundle and the estimate before anything is written.
+
+    Raises:
+        MediumError, TrustError, GateError, StateError, SpaceError: nothing that serves has changed.
+    """
+    box = here.box
+    with release.locked(box):
+        bundle = verify(medium, here.trust(residency))
+        if announce:
+            announce(bundle, release.estimate(box, bundle))
+        record = release.stage(box, bundle, here.time.now, advance)
+        checked = _golden(release.candidate(box, record), golden)
+        before = release.current_number(box)
+        state = _commit(here, bundle)
+        release.switch(box, record)
+        _health(box, state, health)
+        return Outcome(record, before, checked, here.time)
+
+
+def roll_back(here: Standing) -> Release:
+    """Let the locally recorded previous release serve again, never below the security floor.
+
+    Raises:
+        GateError: there is none that may.
+    """
+    with release.locked(here.box):
+        number = release.previous(here.box, here.state)
+        opened = release.open_release(here.box.root, number)
+        release.point(here.box, number)
+        return opened
+
+
+def _golden(staged: Release, golden: Check | None) -> tuple[str, ...]:
+    failures = tuple(golden(staged)) if golden else ()
+    if failures:
+        raise GateError("GOLDEN", f"release {staged.number} does not answer as it should: {'; '.join(failures)}",
+                        advice="tell headquarters; this bundle does not work on this machine",
+                        safe="what runs goes on running")  # fmt: skip
+    return ("golden checks passed",) if golden else ()
+
+
+def _commit(here: Standing, bundle: VerifiedBundle) -> State:
+    """Raise root, floors and versions, everything having verified."""
+    floor = raised(here.state.floor, here.reading, here.time, bundle.issued)
+    drift = _drift(bundle.root, here.enrolment, here.time.now)
+    suspect = effective_time(here.reading, floor, drift).suspect
+    state = release.commit(here.box, bundle, here.state)
+    write_durably(here.box.trusted_root, bundle.root)
+    for name, data in bundle.metadata.items():
+        write_durably(here.box.trust / "metadata" / name, data)
+    return StateCopies(here.box).save(state.model_copy(update={"floor": floor, "clock_suspect": suspect}))
+
+
+def _health(box: Box, state: State, health: Check | None) -> None:
+    failures = health(release.open_release(box.root)) if health else ()
+    if failures:
+        number = release.previous(box, state)
+        release.point(box, number)
+        raise GateError("HEALTH", f"the new release is not healthy: {'; '.join(failures)}",
+                        advice="tell headquarters", safe=f"release {number} serves again")  # fmt: skip

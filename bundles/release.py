@@ -1,0 +1,270 @@
+"""Installs verified bundles, switches between releases in one step, and opens the one that serves.
+
+Everything before the switch may be cut at any moment and simply run again: blobs and runtimes appear under their
+names only when they are whole, and `current` points at the old release or at the new one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bundles import runtime
+from bundles.document import canonical, parse, read, stamp
+from bundles.errors import GateError, InputError, SpaceError, StateError
+from bundles.layout import Box
+from bundles.nouns import Installed, ReleaseRecord
+from bundles.store import Store, make_folders, sync_folder, write_durably
+from bundles.trust.state import Installed as InstalledState
+from bundles.trust.state import State
+from bundles.verification import MANIFEST_CAP, VerifiedBundle
+
+SPARE_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Release:
+    """An installed, verified release, as the services read it.
+
+    Attributes:
+        site_plan: the signed site plan, parsed after its digest was checked again.
+        files: logical path, e.g. `models/minilm/w8/model.onnx`, -> the blob's path.
+    """
+
+    root: Path
+    number: int
+    bundle_digest: str
+    site: str
+    epoch: int
+    site_plan: Mapping[str, Any]
+    site_plan_digest: str
+    files: Mapping[str, Path]
+    record: ReleaseRecord
+
+    @property
+    def launcher(self) -> Path | None:
+        """The `run.py` of this release's runtime; None when the bundle carried none."""
+        name = self.record.runtime
+        return Box(self.root).runtime(name) / "run.py" if name else None
+
+
+Check = Callable[[Release], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What an install would write, in bytes, and what is free."""
+
+    new_blobs: int
+    blobs_bytes: int
+    runtime_bytes: int
+    free_bytes: int
+
+    @property
+    def needed_bytes(self) -> int:
+        """Bytes that must be free, with a spare for metadata."""
+        return self.blobs_bytes + self.runtime_bytes + SPARE_BYTES
+
+
+@contextmanager
+def locked(box: Box) -> Iterator[None]:
+    """Hold the box's install lock, so that two installs cannot meet.
+
+    Raises:
+        GateError: another install runs.
+    """
+    make_folders(box.run)
+    handle = os.open(box.run / "install.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise GateError("BUSY", "another install runs on this box", advice="wait for it to end") from None
+    finally:
+        os.close(handle)
+
+
+def numbers(box: Box) -> list[int]:
+    """Return the numbers of the releases recorded on this box, rising."""
+    return sorted(int(path.parent.name) for path in box.releases.glob("*/release.json") if path.parent.name.isdigit())
+
+
+def current_number(box: Box) -> int | None:
+    """Return the number of the release that serves; None when none does."""
+    try:
+        return int(Path(os.readlink(box.current)).name)
+    except FileNotFoundError:
+        return None
+
+
+def estimate(box: Box, bundle: VerifiedBundle) -> Estimate:
+    """Return what installing `bundle` would write."""
+    store = Store(box)
+    new = {name: size for name, size in bundle.blobs.items() if not store.has(name, size)}
+    wheels = _wheels(bundle)
+    there = not wheels or box.runtime(_runtime_name(bundle)).is_dir()
+    free = os.statvfs(box.root)
+    return Estimate(
+        len(new), sum(new.values()), 0 if there else bundle.manifest.unpacked, free.f_bavail * free.f_frsize
+    )
+
+
+def stage(
+    box: Box, bundle: VerifiedBundle, now: datetime, advance: Callable[[float], None] | None = None
+) -> ReleaseRecord:
+    """Copy every new blob, unpack the runtime, return the release's record; nothing that serves changes.
+
+    Raises:
+        SpaceError: too little space; nothing was written.
+        TrustError: a blob has other bytes than were signed; it was not kept.
+    """
+    wanted = estimate(box, bundle)
+    if wanted.free_bytes < wanted.needed_bytes:
+        raise SpaceError(
+            "SPACE", f"needs {wanted.needed_bytes / 1e6:.0f} MB, {wanted.free_bytes / 1e6:.0f} MB are free",
+            advice="free space on the box and install again", safe="nothing was written, what runs goes on running",
+        )  # fmt: skip
+    store = Store(box)
+    store.sweep()
+    written = sum(_copy(store, bundle, name, advance) for name in bundle.blobs)
+    name = None
+    if wheels := _wheels(bundle):
+        name = _runtime_name(bundle)
+        make_folders(box.runtimes)
+        written += runtime.unpack(box, {wheel: box.blob(blob.digest) for wheel, blob in wheels.items()}, name)
+    return _record(box, bundle, name, written, now)
+
+
+def candidate(box: Box, record: ReleaseRecord) -> Release:
+    """Return the staged release behind `record`, for checks before the switch; its blobs are hashed again."""
+    return _open(box, record)
+
+
+def switch(box: Box, record: ReleaseRecord) -> None:
+    """Write the release's record and make it the one that serves, in one atomic step."""
+    write_durably(box.release(record.number), canonical(record))
+    point(box, record.number)
+
+
+def commit(box: Box, bundle: VerifiedBundle, state: State) -> State:
+    """Return `state` raised to what `bundle` shows: versions, floors, revocations only grow."""
+    manifest = bundle.manifest
+    return state.model_copy(
+        update={
+            "versions": {**state.versions, **bundle.versions},
+            "digests": {**state.digests, **bundle.digests},
+            "min_security_version": max(state.min_security_version, bundle.plan.min_security_version),
+            "revoked": tuple(sorted({*state.revoked, *bundle.plan.revoked})),
+            "installed": InstalledState(
+                number=manifest.number, bundle_digest=bundle.digest, epoch=manifest.epoch,
+                security_version=manifest.security_version,
+            ),
+        }
+    )  # fmt: skip
+
+
+def point(box: Box, number: int) -> None:
+    """Let `current` name release `number`."""
+    link = box.root / f".current.{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path("releases") / str(number))
+    link.rename(box.current)
+    sync_folder(box.root)
+
+
+def previous(box: Box, state: State) -> int:
+    """Return the release to roll back to: the one recorded before the current one, if it is still allowed.
+
+    Raises:
+        GateError: there is none, it is revoked, or below the security floor.
+    """
+    here = current_number(box)
+    record = _load(box, here) if here is not None else None
+    if record is None or record.previous is None or not box.release(record.previous).is_file():
+        raise GateError("NO-PREVIOUS", "no earlier release is recorded here", advice="install a bundle instead",
+                        safe="what runs goes on running")  # fmt: skip
+    earlier = _load(box, record.previous)
+    floor = state.min_security_version
+    revoked = {earlier.bundle_digest, *(file.digest for file in earlier.files.values())} & set(state.revoked)
+    if earlier.security_version < floor or revoked:
+        why = (
+            f"security version {earlier.security_version} < {floor}" if not revoked else f"{min(revoked)[:19]} revoked"
+        )
+        raise GateError("FLOOR", f"release {earlier.number} may not serve again: {why}",
+                        advice="install a newer bundle; stop the service until then",
+                        safe="what runs goes on running")  # fmt: skip
+    return earlier.number
+
+
+def open_release(root: Path, number: int | None = None) -> Release:
+    """Return the release that serves under `root` (or `number`), every file of it hashed again.
+
+    Raises:
+        InputError: nothing is installed.
+        StateError: a blob is missing or damaged.
+    """
+    box = Box(root)
+    chosen = current_number(box) if number is None else number
+    if chosen is None:
+        raise InputError("NOT-INSTALLED", f"no release is installed under {root}", advice="hybrid site install MEDIUM")
+    return _open(box, _load(box, chosen))
+
+
+def _open(box: Box, record: ReleaseRecord) -> Release:
+    store = Store(box)
+    files = {path: store.rehash(file.digest) for path, file in record.files.items()}
+    plan = parse(store.rehash(record.site_plan.digest).read_bytes(), what="site plan", cap=MANIFEST_CAP)
+    return Release(box.root, record.number, record.bundle_digest, record.site, record.epoch, plan,
+                   record.site_plan.digest, files, record)  # fmt: skip
+
+
+def _load(box: Box, number: int) -> ReleaseRecord:
+    file = box.release(number)
+    if not file.is_file():
+        raise StateError("RELEASE", f"release {number} has no record", advice="install its bundle again")
+    return read(ReleaseRecord, file.read_bytes(), what=str(file), cap=MANIFEST_CAP)
+
+
+def _copy(store: Store, bundle: VerifiedBundle, name: str, advance: Callable[[float], None] | None) -> int:
+    size = bundle.blobs[name]
+    if store.has(name, size):
+        try:
+            store.rehash(name)
+        except StateError:
+            store.forget(name)
+        else:
+            if advance:
+                advance(size)
+            return 0
+    with bundle.medium.open_blob(name) as source:
+        return store.put(name, size, source, advance=advance)
+
+
+def _wheels(bundle: VerifiedBundle) -> dict[str, Any]:
+    return {path.split("/", 1)[1]: blob for path, blob in bundle.files.items() if path.startswith("runtime/")}
+
+
+def _runtime_name(bundle: VerifiedBundle) -> str:
+    return runtime.runtime_digest({wheel: blob.digest for wheel, blob in _wheels(bundle).items()})
+
+
+def _record(box: Box, bundle: VerifiedBundle, name: str | None, written: int, now: datetime) -> ReleaseRecord:
+    manifest = bundle.manifest
+    entries = {path: Installed(digest=blob.digest, size=blob.size) for path, blob in bundle.files.items()}
+    here = current_number(box)
+    before = here if here != manifest.number else _load(box, manifest.number).previous
+    return ReleaseRecord(
+        number=manifest.number, site=manifest.site, bundle_digest=bundle.digest, epoch=manifest.epoch,
+        security_version=manifest.security_version, nonce=manifest.nonce, versions=dict(bundle.versions),
+        site_plan=Installed(digest=manifest.site_plan.digest, size=manifest.site_plan.size),
+        bill=Installed(digest=manifest.bill.digest, size=manifest.bill.size),
+        files={path: item for path, item in entries.items() if not path.startswith("runtime/")},
+        wheels={path: item for path, item in entries.items() if path.startswith("runtime/")},
+        runtime=name, installed=stamp(now), previous=before, written=written,
+    )  # fmt: skip

@@ -1,0 +1,265 @@
+"""Decides which TUF metadata this box may trust: stock python-tuf first, then the custodians' quorum.
+
+`TrustedBundles` has the shape of python-tuf's `TrustedMetadataSet`, which it holds: bytes in, rules inside,
+exceptions out; no disk, and the clock is a parameter. What it adds, in order, for every role: the envelope has one
+meaning (strict JSON, no unsigned extras), every key has one custodian, the quorum is met, `issued` is there and not
+after `expires`, and a root is of the environment that the box was enrolled for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from bundles.document import digest, parse, unstamp
+from bundles.errors import MediumError, TrustError
+from bundles.layout import bill_target, bundle_target, delegation_paths
+from bundles.trust.keys import CustodianKey, Keyring
+from bundles.trust.quorum import Quorum, require
+from bundles.trust.stock import (
+    EnvelopeType,
+    ExpiredMetadataError,
+    Key,
+    Metadata,
+    RepositoryError,
+    Root,
+    Signed,
+    TargetFile,
+    Targets,
+    TrustedMetadataSet,
+)
+
+METADATA_CAP = 2 * 1024 * 1024
+DEFAULT_DRIFT_DAYS = 45
+_ASK = "ask headquarters for a current medium"
+
+
+def envelope(data: bytes, role: str) -> dict[str, Any]:
+    """Return the TUF envelope in `data` after the strict reader; only `signed` and `signatures` may be there.
+
+    Raises:
+        MediumError: not one strict document, or an unsigned field beside the two.
+    """
+    document = parse(data, what=f"{role}.json", cap=METADATA_CAP)
+    if set(document) != {"signed", "signatures"}:
+        raise MediumError("ENVELOPE", f"{role}.json has unsigned fields beside signed, signatures", advice=_ASK)
+    return document
+
+
+def quorum_of(root: Root) -> Quorum:
+    """Return the quorum signed in `root`.
+
+    Raises:
+        TrustError: missing, unreadable or below the least counts.
+    """
+    try:
+        return Quorum.model_validate(root.unrecognized_fields.get("quorum"), by_alias=True, by_name=False)
+    except ValidationError as error:
+        why = error.errors()[0]["msg"]
+        raise TrustError(
+            "QUORUM-RULE", f"root v{root.version} names no acceptable quorum: {why}", advice=_ASK
+        ) from None
+
+
+def environment_of(root: Root) -> str:
+    """Return `demo` when the root or any of its keys is marked so, else `production`."""
+    marks = {str(key.unrecognized_fields.get("environment", "production")) for key in root.keys.values()}
+    marks.add(str(root.unrecognized_fields.get("environment", "production")))
+    return "production" if marks == {"production"} else "demo"
+
+
+def drift_of(root: Root) -> timedelta:
+    """Return how far a clock may run ahead of the floor before it is suspected (root: `clockDriftDays`)."""
+    days = root.unrecognized_fields.get("clockDriftDays", DEFAULT_DRIFT_DAYS)
+    if not isinstance(days, int) or not 1 <= days <= 366:
+        raise TrustError("CLOCK-RULE", f"root v{root.version}: clockDriftDays {days!r}", advice=_ASK)
+    return timedelta(days=days)
+
+
+def issued_of(signed: Signed, role: str) -> datetime:
+    """Return the signed time of issue of a role.
+
+    Raises:
+        TrustError: missing, malformed or after `expires`.
+    """
+    try:
+        issued = unstamp(signed.unrecognized_fields.get("issued"), what=role)
+    except MediumError as error:
+        raise TrustError("ISSUED", f"{role} v{signed.version} has no signed time: {error}", advice=_ASK) from None
+    if issued >= signed.expires:
+        raise TrustError("ISSUED", f"{role} v{signed.version} is issued after it expires", advice=_ASK)
+    return issued
+
+
+class TrustedBundles:
+    """The metadata trusted so far; each `update_` takes bytes and either trusts all of them or raises.
+
+    Attributes:
+        issued: role -> its signed time.
+        digests: role -> digest of its signed part, to tell two contents of one version apart.
+    """
+
+    def __init__(self, root: bytes, *, now: datetime, environment: str) -> None:
+        """Trust `root` (bytes that enrolment pinned); `now` is the effective time.
+
+        Raises:
+            TrustError: the root does not meet its own quorum, or is of another environment.
+        """
+        self._keyring = Keyring()
+        self._environment = environment
+        self._keys: dict[str, dict[str, CustodianKey]] = {}
+        self.issued: dict[str, datetime] = {}
+        self.digests: dict[str, str] = {}
+        envelope(root, "root")
+        self._set: TrustedMetadataSet = _stock("root", lambda: TrustedMetadataSet(root, EnvelopeType.METADATA))
+        self._set.reference_time = now
+        self._accept_root(root, self.root)
+
+    @property
+    def root(self) -> Root:
+        """The root in force."""
+        return self._set.root
+
+    @property
+    def targets(self) -> Targets:
+        """The top-level targets."""
+        return self._set.targets
+
+    @property
+    def quorum(self) -> Quorum:
+        """The quorum in force."""
+        return quorum_of(self.root)
+
+    def versions(self) -> dict[str, int]:
+        """Return role -> version of everything trusted, and of every role that the snapshot names."""
+        named = {name.removesuffix(".json"): meta.version for name, meta in self._set.snapshot.meta.items()}
+        return {"root": self.root.version, **named, **{s: self._set[s].version for s in ("timestamp", "snapshot")}}
+
+    def update_root(self, data: bytes) -> None:
+        """Trust the next root: it meets the quorum of the old root and its own (TUF 5.3.4).
+
+        Raises:
+            TrustError: not the next version, or one of the two quorums is not met.
+        """
+        envelope(data, "root")
+        old = self.root
+        _stock("root", lambda: self._set.update_root(data))
+        self._require("root", data, old, quorum_of(old))
+        self._accept_root(data, old)
+
+    def _accept_root(self, data: bytes, old: Root) -> None:
+        new, rule = self.root, quorum_of(self.root)
+        self._require("root", data, new, rule)
+        drift_of(new)
+        for role in new.roles:
+            self._able(role, new, rule)
+        marked = environment_of(new)
+        if marked != self._environment or environment_of(old) != marked:
+            raise TrustError(
+                "ENVIRONMENT",
+                f"root v{new.version} is of the environment {marked}, this box was enrolled for {self._environment}",
+                advice="demo keys open nothing in production: ask headquarters for the right medium",
+            )
+        self._remember("root", data, new)
+
+    def update_timestamp(self, data: bytes) -> None:
+        """Trust the timestamp; the root must not be expired at the effective time."""
+        self._update("timestamp", data, self.root, lambda: self._set.update_timestamp(data))
+
+    def update_snapshot(self, data: bytes) -> None:
+        """Trust the snapshot that the timestamp names."""
+        self._update("snapshot", data, self.root, lambda: self._set.update_snapshot(data))
+
+    def update_targets(self, data: bytes) -> None:
+        """Trust the top-level targets; they hold bundle manifests and bills only."""
+        self._update("targets", data, self.root, lambda: self._set.update_targets(data))
+        for path in self.targets.targets:
+            parts = path.split("/")
+            if len(parts) != 2 or path not in _own_targets(parts[1].removesuffix(".json")):
+                raise TrustError("TARGET-PATH", f"targets may not name {path!r}", advice=_ASK)
+
+    def update_delegation(self, role: str, data: bytes, site: str) -> Targets:
+        """Trust delegation `role` of `site`'s bundle and return it; every path is one level under its pattern.
+
+        Raises:
+            TrustError: not delegated as designed, not signed by the quorum, or a path outside.
+        """
+        pattern = delegation_paths(site)[role]
+        delegations = self.targets.delegations
+        declared = (delegations.roles or {}).get(role) if delegations else None
+        if declared is None or declared.paths != [pattern] or not declared.terminating:
+            raise TrustError("DELEGATION", f"targets does not delegate {pattern} to {role}", advice=_ASK)
+        self._update(role, data, self.targets, lambda: self._set.update_delegated_targets(data, role, "targets"))
+        signed = self._set[role]
+        if not isinstance(signed, Targets) or signed.delegations is not None:
+            raise TrustError("DELEGATION", f"{role} delegates further", advice=_ASK)
+        for path in signed.targets:
+            if path.rsplit("/", 1)[0] != pattern.removesuffix("/*"):
+                raise TrustError("TARGET-PATH", f"{role} may not name {path!r}", advice=_ASK)
+        return signed
+
+    def target(self, path: str, role: str = "targets") -> TargetFile:
+        """Return the length and hashes of `path` as `role` signed them.
+
+        Raises:
+            TrustError: not named by that role.
+        """
+        signed = self._set[role]
+        found = signed.targets.get(path) if isinstance(signed, Targets) else None
+        if found is None or set(found.hashes) != {"sha256"}:
+            raise TrustError("TARGET", f"{role} names no {path!r} with a SHA-256", advice=_ASK)
+        return found
+
+    def paths(self, role: str) -> list[str]:
+        """Return every target path that `role` signed."""
+        signed = self._set[role]
+        return list(signed.targets) if isinstance(signed, Targets) else []
+
+    def _update(self, role: str, data: bytes, parent: Root | Targets, stock: Callable[[], Signed]) -> None:
+        envelope(data, role)
+        signed = _stock(role, stock)
+        if isinstance(parent, Targets):
+            self._able(role, parent, self.quorum)
+        self._require(role, data, parent, self.quorum)
+        self._remember(role, data, signed)
+
+    def _require(self, role: str, data: bytes, parent: Root | Targets, rule: Quorum) -> None:
+        """Check the quorum on the keys whose signatures are valid under `parent`."""
+        found: Metadata[Any] = Metadata.from_bytes(data)
+        result = parent.get_verification_result(role, found.signed_bytes, found.signatures)
+        keys = self._keyring.admit(_keys_of(parent).values())
+        require(role, [keys[keyid] for keyid in result.signed], rule)
+
+    def _able(self, role: str, parent: Root | Targets, rule: Quorum) -> None:
+        """Refuse a parent that would let stock clients pass with fewer signatures than the quorum has."""
+        if parent.get_delegated_role(role).threshold < rule.threshold(role):
+            raise TrustError("THRESHOLD", f"{role}: a threshold below {rule.threshold(role)}", advice=_ASK)
+
+    def _remember(self, role: str, data: bytes, signed: Signed) -> None:
+        if "demo" in self._keyring.environments() and self._environment != "demo":
+            raise TrustError("ENVIRONMENT", f"{role}: a demo key in production metadata", advice=_ASK)
+        self.issued[role] = issued_of(signed, role)
+        self.digests[role] = digest(Metadata.from_bytes(data).signed_bytes)
+
+
+def _own_targets(site: str) -> tuple[str, str]:
+    return bundle_target(site), bill_target(site)
+
+
+def _keys_of(parent: Root | Targets) -> dict[str, Key]:
+    if isinstance(parent, Root):
+        return parent.keys
+    return parent.delegations.keys if parent.delegations else {}
+
+
+def _stock(role: str, act: Callable[[], Any]) -> Any:
+    """Run a stock python-tuf check and say its refusal in our words."""
+    try:
+        return act()
+    except ExpiredMetadataError as error:
+        raise TrustError("EXPIRED", f"{role}: {error}", advice=_ASK) from None
+    except (RepositoryError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TrustError("METADATA", f"{role}: {error}", advice=f"do not use this medium; {_ASK}") from None

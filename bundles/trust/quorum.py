@@ -1,0 +1,69 @@
+"""Holds the two-family custodians' quorum: per family, enough distinct people.
+
+A plain threshold cannot say this: 4 of 3 + 3 keys accepts three Ed25519 and one ML-DSA, and 2 accepts one person's
+two keys. This check runs after the stock TUF checks passed, on the keys whose signatures were valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bundles.document import Noun
+from bundles.errors import TrustError
+from bundles.trust.keys import CustodianKey
+
+Family = Literal["ed25519", "ml-dsa"]
+
+
+class Quorum(Noun):
+    """The counts, signed in root: per family `custodians` with the duty release, and for site plans `compliance`.
+
+    The least values are part of the type: a root that asks for less cannot be read.
+    """
+
+    families: tuple[Literal["ed25519"], Literal["ml-dsa"]] = ("ed25519", "ml-dsa")
+    custodians: Annotated[int, Field(ge=2, le=20)] = 2
+    compliance: Annotated[int, Field(ge=1, le=20)] = 1
+
+    def threshold(self, role: str) -> int:
+        """Return the plain TUF threshold that goes with this quorum for `role`."""
+        return len(self.families) * (self.custodians + (self.compliance if needs_compliance(role) else 0))
+
+
+def needs_compliance(role: str) -> bool:
+    """Return whether `role` signs a site's plan, knowledge and policy, where compliance has a say."""
+    return role.startswith("site-plans-")
+
+
+def missing(role: str, signers: Iterable[CustodianKey], quorum: Quorum) -> list[str]:
+    """Return what the quorum of `role` still lacks, one sentence per family and duty; empty when it is met."""
+    found = list(signers)
+    wanted = {"release": quorum.custodians}
+    if needs_compliance(role):
+        wanted["compliance"] = quorum.compliance
+    lacks = []
+    for family in quorum.families:
+        for duty, count in wanted.items():
+            people = {key.custodian for key in found if key.family == family and key.duty == duty}
+            if len(people) < count:
+                have = ", ".join(sorted(people)) or "nobody"
+                lacks.append(f"{family}/{duty}: {len(people)} of {count} custodians ({have})")
+    return lacks
+
+
+def require(role: str, signers: Iterable[CustodianKey], quorum: Quorum) -> None:
+    """Raise unless `signers` (keys with valid signatures) meet the quorum of `role`.
+
+    Raises:
+        TrustError: with the families and duties that lack custodians.
+    """
+    lacks = missing(role, signers, quorum)
+    if lacks:
+        raise TrustError(
+            "QUORUM",
+            f"{role} is not signed by enough custodians: {'; '.join(lacks)}",
+            advice="do not use this medium; ask headquarters for one that every custodian signed",
+        )

@@ -1,0 +1,316 @@
+"""Turns a medium into a `VerifiedBundle`, by a ladder whose every rung must hold.
+
+1. The medium holds nothing but a bundle's files, within caps.          (medium.survey)
+2. Index and TUF artifact are strict documents and say where to look.
+3. Every newer root meets the old root's quorum and its own.            (TUF 5.3)
+4. Timestamp, snapshot, targets and the three delegations meet theirs, unexpired at the effective time. (TUF 5.4-5.6)
+5. Nothing is older than, or different from, what this box has seen.
+6. The bundle manifest is the signed one, and names exactly the signed components, plan, bill and versions.
+7. Nothing in it is revoked or below the security floor.
+8. The gate: it is for this site, jurisdiction and machine; residency at the door agrees.
+9. The medium holds exactly the blobs that are named, in their lengths.
+10. Every blob has its digest: here with `check_blobs`, on install while it is copied.
+
+Bytes are compared with a signed digest before they are parsed; only index, OCI manifests and TUF envelopes are read
+before that, by the strict reader.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bundles import gate, layout, oci
+from bundles.document import DOCUMENT_CAP, digest, read, unstamp
+from bundles.errors import GateError, MediumError, TrustError
+from bundles.medium import Medium
+from bundles.nouns import BundleManifest, Component, Enrolment, SitePlan
+from bundles.store import chunks
+from bundles.trust.metadata import METADATA_CAP, TrustedBundles, environment_of
+from bundles.trust.quorum import needs_compliance
+from bundles.trust.state import State
+
+MANIFEST_CAP = 16 * 1024 * 1024
+ROOTS_CAP = 256
+_ASK = "ask headquarters for a current medium"
+_DAMAGED = "do not use this medium; fetch it again from headquarters"
+_OWN = object()
+
+Residency = Callable[[Mapping[str, Any], Enrolment], list[str]]
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What a verifier knows before it opens a medium.
+
+    Attributes:
+        root: bytes of the root of trust in force; now: the effective time.
+        state, enrolment: the box's own; None at headquarters, where rungs 5 and 8 have nothing to compare with.
+        residency: says why the site plan may not be installed here; empty when it may.
+    """
+
+    root: bytes
+    environment: str
+    now: datetime
+    state: State | None = None
+    enrolment: Enrolment | None = None
+    residency: Residency | None = None
+
+
+@dataclass(frozen=True)
+class VerifiedBundle:
+    """A bundle whose metadata, manifest and plan are verified; its blobs are hashed as they are taken.
+
+    Only `verify` makes one. `files` is logical path -> blob; `blobs` is every blob a box keeps, digest -> size.
+    """
+
+    medium: Medium
+    manifest: BundleManifest
+    digest: str
+    plan: SitePlan
+    root: bytes
+    metadata: Mapping[str, bytes]
+    files: Mapping[str, oci.Descriptor]
+    blobs: Mapping[str, int]
+    versions: Mapping[str, int]
+    digests: Mapping[str, str]
+    issued: datetime
+    proof: object = field(repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Refuse to exist outside this module."""
+        if self.proof is not _OWN:
+            raise TypeError("a VerifiedBundle is made by verification.verify alone")
+
+    def check_blobs(self, advance: Callable[[float], None] | None = None) -> None:
+        """Hash every blob on the medium (rung 10), for a look without an install.
+
+        Raises:
+            TrustError: a blob has other bytes than were signed.
+        """
+        for name, size in self.blobs.items():
+            sha = hashlib.sha256()
+            with self.medium.open_blob(name) as file:
+                for piece in chunks(file, size):
+                    sha.update(piece)
+                    if advance:
+                        advance(len(piece))
+            _same(name, "sha256:" + sha.hexdigest(), "blob")
+
+
+def verify(medium: Medium, trust: Trust) -> VerifiedBundle:
+    """Climb the ladder up to rung 9 and return the bundle.
+
+    Raises:
+        MediumError, TrustError, GateError: the first rung that does not hold, by its code.
+    """
+    sizes = medium.survey()  # 1
+    named = _Named()
+    index, files = _where_to_look(medium, named)  # 2
+    site = _carried_site(files)
+    trusted = _metadata(files, trust, site)  # 3, 4
+    if trust.state:
+        _not_older(trusted, trust.state)  # 5
+    manifest, bundle, plan = _contents(medium, trusted, site, named)  # 6
+    verified = VerifiedBundle(
+        medium=medium, manifest=manifest, digest=digest(bundle), plan=plan,
+        root=files.get(f"{trusted.root.version}.root.json", trust.root), metadata=files,
+        files=named.files, blobs=named.blobs, versions=trusted.versions(), digests=dict(trusted.digests),
+        issued=max(*trusted.issued.values(), unstamp(plan.issued, what="site plan")), proof=_OWN,
+    )  # fmt: skip
+    _not_revoked(verified, trust.state)  # 7
+    _gate(verified, trust)  # 8
+    _exactly(medium, sizes, named, index)  # 9
+    return verified
+
+
+@dataclass
+class _Named:
+    """What the signed documents name: files of the release, blobs to keep, and blobs that only wrap them."""
+
+    files: dict[str, oci.Descriptor] = field(default_factory=dict)
+    blobs: dict[str, int] = field(default_factory=dict)
+    wrapping: dict[str, int] = field(default_factory=dict)
+    folded: set[str] = field(default_factory=set)
+
+
+def _where_to_look(medium: Medium, named: _Named) -> tuple[oci.Index, dict[str, bytes]]:
+    if medium.read("oci-layout", 1024).strip() != oci.LAYOUT_FILE:
+        raise MediumError("LAYOUT", "oci-layout is not version 1.0.0", advice=_DAMAGED)
+    index = read(oci.Index, medium.read("index.json", DOCUMENT_CAP), what="index.json")
+    entries = [entry for entry in index.manifests if oci.tag_of(entry) == layout.TUF_TAG]
+    if len(entries) != 1:
+        raise MediumError("TUF-TAG", f"index.json has {len(entries)} entries tagged tuf, not one", advice=_DAMAGED)
+    data = _take(medium, entries[0], MANIFEST_CAP)
+    artifact = read(oci.Manifest, data, what="TUF artifact", cap=MANIFEST_CAP)
+    named.wrapping |= {blob.digest: blob.size for blob in (entries[0], artifact.config, *artifact.layers)}
+    files: dict[str, bytes] = {}
+    for layer in artifact.layers:
+        name = (layer.annotations or {}).get(layout.TITLE_ANNOTATION, "")
+        if not name.endswith(".json") or name in files or len(files) > ROOTS_CAP:
+            raise MediumError("TUF-FILES", f"the TUF artifact names {name!r} wrongly", advice=_DAMAGED)
+        files[name] = _take(medium, layer, METADATA_CAP)
+    return index, files
+
+
+def _carried_site(files: Mapping[str, bytes]) -> str:
+    sites = [name.removeprefix("site-plans-").removesuffix(".json") for name in files if needs_compliance(name)]
+    if len(sites) != 1 or not layout.SITE.fullmatch(sites[0]):
+        raise TrustError("SITE-PLAN", f"the medium carries {len(sites)} site plans, not one", advice=_DAMAGED)
+    return sites[0]
+
+
+def _metadata(files: Mapping[str, bytes], trust: Trust, site: str) -> TrustedBundles:
+    trusted = TrustedBundles(trust.root, now=trust.now, environment=trust.environment)
+    while (newer := files.get(f"{trusted.root.version + 1}.root.json")) is not None:
+        trusted.update_root(newer)
+    roles = ["timestamp", "snapshot", "targets", *layout.delegation_paths(site)]
+    missing = [role for role in roles if f"{role}.json" not in files]
+    if missing:
+        raise TrustError("METADATA", f"the medium lacks {', '.join(missing)}", advice=_DAMAGED)
+    trusted.update_timestamp(files["timestamp.json"])
+    trusted.update_snapshot(files["snapshot.json"])
+    trusted.update_targets(files["targets.json"])
+    for role in roles[3:]:
+        trusted.update_delegation(role, files[f"{role}.json"], site)
+    extra = {name for name in files if not name.endswith(".root.json")} - {f"{role}.json" for role in roles}
+    if extra:
+        raise MediumError("TUF-FILES", f"the TUF artifact carries {', '.join(sorted(extra))} too", advice=_DAMAGED)
+    return trusted
+
+
+def _not_older(trusted: TrustedBundles, state: State) -> None:
+    versions = trusted.versions()
+    for role, seen in state.versions.items():
+        found = versions.get(role)
+        if role in trusted.digests and (found is None or found < seen):
+            raise TrustError("ROLLBACK", f"{role} v{found} is older than v{seen}, which this box has seen", advice=_ASK,
+                             safe="what runs goes on running")  # fmt: skip
+        if found == seen and trusted.digests.get(role, state.digests.get(role)) != state.digests.get(role):
+            raise TrustError("MIX", f"{role} v{found} has other content than this box has seen", advice=_DAMAGED)
+
+
+def _contents(
+    medium: Medium, trusted: TrustedBundles, site: str, named: _Named
+) -> tuple[BundleManifest, bytes, SitePlan]:
+    bundle = _target(medium, trusted, layout.bundle_target(site), "targets", named.blobs)
+    manifest = read(BundleManifest, bundle, what="bundle manifest")
+    plan_bytes = _target(medium, trusted, layout.plan_target(site), layout.site_role(site), named.blobs)
+    plan = read(SitePlan, plan_bytes, what="site plan", cap=MANIFEST_CAP)
+    bill = _target(medium, trusted, layout.bill_target(site), "targets", named.blobs)
+    _agree(manifest, plan, trusted, site)
+    for component in manifest.components:
+        _component(medium, trusted, component, site, named)
+    wrapper = bundle_wrapper(bundle, plan_bytes, bill)
+    named.wrapping |= {digest(wrapper): len(wrapper), digest(oci.EMPTY_BLOB): len(oci.EMPTY_BLOB)}
+    return manifest, bundle, plan
+
+
+def bundle_wrapper(bundle: bytes, plan: bytes, bill: bytes) -> bytes:
+    """Return the OCI manifest that makes the bundle manifest an artifact a registry can carry."""
+    layers = (oci.describe(plan, oci.SITEPLAN), oci.describe(bill, "application/vnd.cyclonedx+json"))
+    return oci.manifest_bytes(oci.BUNDLE, oci.describe(bundle, oci.BUNDLE), layers)
+
+
+def _agree(manifest: BundleManifest, plan: SitePlan, trusted: TrustedBundles, site: str) -> None:
+    """Hold the bundle manifest against everything else that was signed: no mixing, no matching."""
+    role, versions = layout.site_role(site), trusted.versions()
+    ours = {item.target for item in manifest.components if _role_of(item.target, site) == role}
+    pairs: list[tuple[str, object, object]] = [
+        ("site", {manifest.site, plan.site, manifest.requires.site}, {site}),
+        ("environment", manifest.environment, environment_of(trusted.root)),
+        ("epoch", manifest.epoch, plan.epoch),
+        ("versions", manifest.versions, {name: versions[name] for name in layout.delegation_paths(site)}),
+        ("targets of the site", ours | {layout.plan_target(site)}, set(trusted.paths(role))),
+        ("site plan", manifest.site_plan.target, layout.plan_target(site)),
+        ("bill", manifest.bill.target, layout.bill_target(site)),
+    ]
+    for item in (manifest.site_plan, manifest.bill, *manifest.components):
+        where = "targets" if item is manifest.bill else _role_of(item.target, site)
+        signed = trusted.target(item.target, where)
+        pairs.append((item.target, (item.digest, item.size), ("sha256:" + signed.hashes["sha256"], signed.length)))
+    for what, said, found in pairs:
+        if said != found:
+            raise TrustError("MIX", f"bundle manifest: {what} {said} does not match {found}", advice=_DAMAGED)
+
+
+def _role_of(target: str, site: str) -> str:
+    first = target.split("/")[0]
+    return first if first in ("models", "runtime") else layout.site_role(site)
+
+
+def _component(medium: Medium, trusted: TrustedBundles, component: Component, site: str, named: _Named) -> None:
+    target = component.target
+    data = _target(medium, trusted, target, _role_of(target, site), named.wrapping)
+    manifest = read(oci.Manifest, data, what=target, cap=MANIFEST_CAP)
+    if manifest.artifact_type != component.artifact_type:
+        raise TrustError("MIX", f"{target} is {manifest.artifact_type}", advice=_DAMAGED)
+    named.wrapping[manifest.config.digest] = manifest.config.size
+    for layer in manifest.layers:
+        path = layout.logical_path(target, layer.path)
+        if path.casefold() in named.folded:
+            raise MediumError("PATH-TWICE", f"{path} stands twice in the bundle", advice="build the bundle again")
+        named.folded.add(path.casefold())
+        named.files[path] = layer
+        named.blobs[layer.digest] = layer.size
+
+
+def _target(medium: Medium, trusted: TrustedBundles, path: str, role: str, kept: dict[str, int]) -> bytes:
+    """Return the bytes of a signed target: read, compared with what was signed, not yet parsed."""
+    signed = trusted.target(path, role)
+    name = "sha256:" + signed.hashes["sha256"]
+    data = medium.blob(name, min(signed.length, MANIFEST_CAP))
+    _same(name, digest(data), path)
+    kept[name] = signed.length
+    return data
+
+
+def _take(medium: Medium, blob: oci.Descriptor, cap: int) -> bytes:
+    """Return an unsigned blob that the index names, held at least to its own digest."""
+    data = medium.blob(blob.digest, min(blob.size, cap))
+    _same(blob.digest, digest(data), "a blob named by the index")
+    return data
+
+
+def _same(wanted: str, found: str, what: str) -> None:
+    if wanted != found:
+        raise TrustError("BLOB", f"{what}: bytes are {found[:19]}, signed {wanted[:19]}", advice=_DAMAGED)
+
+
+def _not_revoked(bundle: VerifiedBundle, state: State | None) -> None:
+    floor = max(bundle.plan.min_security_version, state.min_security_version if state else 0)
+    revoked = {*bundle.plan.revoked, *(state.revoked if state else ())} & {bundle.digest, *bundle.blobs}
+    if revoked:
+        raise TrustError("REVOKED", f"{min(revoked)[:19]} in this bundle is revoked", advice=_ASK)
+    if bundle.manifest.security_version < floor:
+        version = bundle.manifest.security_version
+        raise TrustError("SECURITY-VERSION", f"security version {version} is below the floor {floor}", advice=_ASK)
+
+
+def _gate(bundle: VerifiedBundle, trust: Trust) -> None:
+    if trust.enrolment is None:
+        return
+    reasons = gate.refusals(bundle.manifest.requires, trust.enrolment)
+    if not reasons and trust.residency:
+        reasons = trust.residency(bundle.plan.table, trust.enrolment)
+    if reasons:
+        raise GateError("GATE", f"this bundle is not for this box: {'; '.join(reasons)}",
+                        advice="check that it is the right medium; else ask headquarters to build for this box",
+                        safe="what runs goes on running")  # fmt: skip
+
+
+def _exactly(medium: Medium, sizes: Mapping[str, int], named: _Named, index: oci.Index) -> None:
+    wanted = {**named.wrapping, **named.blobs}
+    unknown = {entry.digest for entry in index.manifests} - set(wanted)
+    if unknown:
+        raise MediumError("INDEX", f"index.json names {min(unknown)[:19]}, which nothing signed names", advice=_DAMAGED)
+    for name in sorted({*sizes, *wanted}):
+        said, found = wanted.get(name), sizes.get(name)
+        if said != found:
+            code = "EXTRA" if said is None else "MISSING" if found is None else "SIZE"
+            raise MediumError(f"MEDIUM-{code}", f"blob {name[:19]}: named {said} bytes, found {found}", advice=_DAMAGED)
+    for name in named.wrapping:
+        _same(name, digest(medium.blob(name, MANIFEST_CAP)), "a manifest")

@@ -81,15 +81,25 @@ def country_of(place: str) -> str:
     return place[:2]
 
 
+def _meant(code: str) -> str:
+    """Return a hint for what people write in place of a code: UK, EL, lower case, or a country's name."""
+    names = {name.upper(): key for key, name in _table()[0].items()}
+    upper = code.upper()
+    meant = {"UK": "GB", "EL": "GR"}.get(upper) or names.get(upper) or (upper if is_country(upper) else None)
+    return f": did you mean {meant}?" if meant else ""
+
+
 def _country(code: str) -> str:
     if not is_country(code):
-        raise ValueError(f"{code!r} is no ISO 3166-1 country code (two capitals such as FR)")
+        raise ValueError(f"{code!r} is no ISO 3166-1 country code (two capitals such as FR){_meant(code)}")
     return code
 
 
 def _place(code: str) -> str:
     if not is_country(code) and code not in _table()[1]:
-        raise ValueError(f"{code!r} is neither an ISO 3166-1 country (FR) nor an ISO 3166-2 subdivision (FR-69)")
+        raise ValueError(
+            f"{code!r} is neither an ISO 3166-1 country (FR) nor an ISO 3166-2 subdivision (FR-69){_meant(code)}"
+        )
     return code
 
 

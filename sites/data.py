@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal, get_args
@@ -33,14 +34,19 @@ def _taxonomy() -> tuple[frozenset[str], frozenset[str]]:
 
 def _data_class(key: str) -> str:
     if key not in _taxonomy()[0]:
-        raise ValueError(f"{key!r} is no data class of the Fides taxonomy (such as user.health_and_medical)")
+        raise ValueError(f"{key!r} is no data class of the Fides taxonomy ({_closest(key, 0)})")
     return key
 
 
 def _purpose(key: str) -> str:
     if key not in _taxonomy()[1]:
-        raise ValueError(f"{key!r} is no data use of the Fides taxonomy (such as essential.service)")
+        raise ValueError(f"{key!r} is no data use of the Fides taxonomy ({_closest(key, 1)})")
     return key
+
+
+def _closest(key: str, table: int) -> str:
+    close = get_close_matches(key, sorted(_taxonomy()[table]), n=1)
+    return f"did you mean {close[0]!r}?" if close else f"such as {('user.contact', 'essential.service')[table]}"
 
 
 DataClass = Annotated[str, AfterValidator(_data_class)]

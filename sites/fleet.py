@@ -5,28 +5,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
+from sites.consistency import currencies, double_rules, doubles, finding_in, name_of, policies
+from sites.document import MAX_BYTES
+from sites.document import Path as Where
+from sites.errors import SitesError
+from sites.finding import Finding, ManifestError
+from sites.manifest import Manifest, read_manifests
 from sites.noun import Noun
-from sites.policy import Pack, Policy
+from sites.policy import ORG_DEFAULT, Pack, Policy
 from sites.site import Site
+
+__all__ = ["KINDS", "Finding", "Fleet", "Manifest", "ManifestError", "read_fleet", "shipped_packs"]
 
 KINDS: dict[str, type[Noun]] = {"Site": Site, "Policy": Policy}
 """The kinds that `sites` itself knows; `Pack` is read from `packs/` only."""
 
+MAX_FILES = 100_000
+_SUFFIXES = (".yaml", ".yml")
+
 N = TypeVar("N", bound=Noun)
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """One noun with the file (relative to the fleet) and line it was read from."""
-
-    noun: Noun
-    file: str
-    line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +55,136 @@ class Fleet:
     def of(self, kind: type[N]) -> tuple[N, ...]:
         """Return the nouns of one kind, sorted by name."""
         found = [m.noun for m in self.manifests if isinstance(m.noun, kind)]
-        return tuple(sorted(found, key=lambda noun: str(getattr(noun, "name"))))  # noqa: B009
+        return tuple(sorted(found, key=name_of))
+
+    def finding(self, noun: Noun, path: Where, message: str, hint: str = "") -> Finding:
+        """Return a finding at one value of a manifest, such as `("spec", "links", 0, "to")`.
+
+        For faults that show only across manifests. The file is read again; where it is gone, the manifest's own line
+        is named.
+        """
+        manifest = next(m for m in self.manifests if m.noun is noun)
+        return finding_in(self.root, manifest, path, message, hint)
+
+
+def read_fleet(directory: Path, kinds: Mapping[str, type[Noun]] = KINDS) -> Fleet:
+    """Read every `*.yaml` and `*.yml` below `directory`; hidden files and folders are passed over.
+
+    Files under `packs/` hold packs, all others manifests of `kinds`. Nothing is written, and no link to a folder is
+    followed.
+
+    Raises:
+        ManifestError: with every finding of every file.
+        SitesError: `directory` is none, or holds no manifest.
+    """
+    if not directory.is_dir():
+        raise SitesError(
+            f"{directory} is no directory", advice="name a folder of manifests, or make one: hybrid init DIR"
+        )
+    manifests: list[Manifest] = []
+    own: list[Manifest] = []
+    findings: list[Finding] = []
+    digests: dict[str, str] = {}
+    with _no_collections():
+        for path in _files(directory):
+            name = path.relative_to(directory).as_posix()
+            data = _bytes(path, name, findings)
+            is_pack = name.startswith("packs/")
+            read, wrong = read_manifests(data, name, {"Pack": Pack} if is_pack else kinds)
+            (own if is_pack else manifests).extend(read)
+            findings += wrong
+            digests[name] = "sha256:" + hashlib.sha256(data).hexdigest()
+    if not digests:
+        raise SitesError(f"{directory} holds no manifest (*.yaml)", advice="begin with the example: hybrid init DIR")
+    known = _known_packs(directory, own, findings)
+    findings += doubles(directory, manifests)
+    findings += policies(directory, manifests, known)
+    findings += currencies(directory, manifests)
+    if findings:
+        raise ManifestError(findings)
+    packs = _wanted(manifests, known)
+    digests.update((f"pack:{name}", digest) for name, digest in _shipped_digests().items() if name in packs)
+    return Fleet(directory, tuple(manifests), packs, digests)
+
+
+def shipped_packs() -> dict[str, Pack]:
+    """Return the packs that come with this distribution, by name. Raises ManifestError if one cannot be read."""
+    packs: dict[str, Pack] = {}
+    for name, data in _shipped().items():
+        read, wrong = read_manifests(data, f"sites/packs/{name}.yaml", {"Pack": Pack})
+        if wrong:
+            raise ManifestError(wrong)
+        packs.update((m.noun.name, m.noun) for m in read if isinstance(m.noun, Pack))
+    return packs
+
+
+def _shipped() -> dict[str, bytes]:
+    folder = files("sites") / "packs"
+    entries = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda e: e.name)
+    return {entry.name.removesuffix(".yaml"): entry.read_bytes() for entry in entries}
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Keep the cyclic collector off: a large fleet makes millions of small values and not one cycle."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _files(directory: Path) -> list[Path]:
+    found: list[Path] = []
+    for folder, folders, names in os.walk(directory):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(folder, name) for name in names if name.endswith(_SUFFIXES) and not name.startswith(".")]
+        if len(found) > MAX_FILES:
+            raise SitesError(f"{directory} holds over {MAX_FILES} manifest files", advice="name a folder of manifests")
+    return sorted(found, key=lambda path: path.relative_to(directory).as_posix())
+
+
+def _bytes(path: Path, name: str, findings: list[Finding]) -> bytes:
+    try:
+        if not path.is_file():
+            findings.append(Finding(name, 1, 1, "not a regular file", "a manifest is a plain file"))
+            return b""
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        findings.append(Finding(name, 1, 1, f"cannot be read: {error.strerror}"))
+        return b""
+    if len(data) > MAX_BYTES:
+        findings.append(Finding(name, 1, 1, f"the file is over {MAX_BYTES} bytes", "split it into several files"))
+        return b""
+    return data
+
+
+def _shipped_digests() -> dict[str, str]:
+    return {name: "sha256:" + hashlib.sha256(data).hexdigest() for name, data in _shipped().items()}
+
+
+def _wanted(manifests: list[Manifest], known: Mapping[str, Pack]) -> dict[str, Pack]:
+    named = (name for m in manifests if isinstance(m.noun, Policy) for name in m.noun.spec.packs)
+    return {name: known[name] for name in sorted({ORG_DEFAULT, *named})}
+
+
+def _known_packs(root: Path, own: list[Manifest], findings: list[Finding]) -> dict[str, Pack]:
+    """Return the shipped packs and the fleet's own; one that takes a shipped name, or lies elsewhere, is a finding."""
+    shipped = shipped_packs()
+    known = dict(shipped)
+    for manifest in own:
+        pack = manifest.noun
+        assert isinstance(pack, Pack)
+        place = ("metadata", "name")
+        if pack.name in shipped:
+            message, hint = f"pack {pack.name!r} is a shipped one", "give yours a name that nobody can mistake for it"
+            findings.append(finding_in(root, manifest, place, message, hint))
+        if Path(manifest.file).with_suffix("") != Path("packs", pack.name):
+            message, hint = f"pack {pack.name!r} stands in {manifest.file}", f"name the file packs/{pack.name}.yaml"
+            findings.append(finding_in(root, manifest, place, message, hint))
+        findings += double_rules(root, manifest, pack.spec.rules)
+        known.setdefault(pack.name, pack)
+    return known

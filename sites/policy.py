@@ -11,6 +11,9 @@ from sites.data import DataClass, DeclaredAtom, Identifiability, Purpose
 from sites.noun import AsTuple, Digest, Metadata, Name, Names, Noun, OneOrMany
 from sites.site import Activity, Basis, Day
 
+ORG_DEFAULT = "org-default"
+"""The shipped pack that is part of every organisation's own layer."""
+
 ACTIVITIES: tuple[Activity, ...] = ("process", "store", "backup", "log", "failover", "access", "transit")
 
 

@@ -30,6 +30,10 @@ def _date(value: object) -> object:
 Day = Annotated[dt.date, BeforeValidator(_date)]
 
 
+IsaName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.]{0,31}$")]
+"""An instruction-set extension as Linux and compilers name it, such as `avx512_vnni`."""
+
+
 class Party(Noun):
     """Somebody who can touch data: unknown where a field is None, independent where `controlled_by` is empty."""
 
@@ -68,7 +72,7 @@ class Hardware(Noun):
     name: Name
     count: PositiveInt
     arch: Literal["x86_64", "aarch64"]
-    isa: Annotated[tuple[Name, ...], AsTuple] = ()
+    isa: Annotated[tuple[IsaName, ...], AsTuple] = ()
     cpus: PositiveInt
     memory: Bytes
     disk: Bytes

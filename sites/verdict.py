@@ -16,15 +16,12 @@ from sites.conditions import Ground, counts, covers, holds
 from sites.country import Truth, country_of, within
 from sites.data import UNLABELLED, Atom, is_or_descends
 from sites.errors import SitesError
-from sites.policy import NoPack, Pack, Policy, Rule, Scope
+from sites.policy import ORG_DEFAULT, NoPack, Pack, Policy, Rule, Scope
 from sites.question import Involved, Question, Window, taking_part
 from sites.site import Activity
 from sites.truth import all_of, any_of, negate
 
 __all__ = ["ORG_DEFAULT", "Evaluator", "Involved", "Outcome", "Question", "Verdict", "Window", "taking_part", "worst"]
-
-ORG_DEFAULT = "org-default"
-"""The shipped pack that is part of every organisation's own layer."""
 
 
 class Outcome(StrEnum):

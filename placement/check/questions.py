@@ -1,0 +1,150 @@
+"""Which questions a placement raises: the table "what a plan must decide", asked of the checker's evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from placement.check.conditions import Case
+from placement.check.evaluator import Judge, Judgement
+from placement.check.snapshot import Snapshot
+from sites.country import country_of
+from sites.data import Atom, Label
+from sites.site import EXPECTED_ROLES, Activity, Party, Site
+
+Involved = tuple[str, Party | None]
+"""A role and who has it; None is an unknown party."""
+
+ALWAYS: tuple[Activity, ...] = ("process", "log")
+KEEPING: tuple[Activity, ...] = ("store", "backup")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One judged question; `role` names the party of an access or the intermediary of a hop."""
+
+    atom: Atom
+    activity: Activity
+    place: str | None
+    role: str | None
+    judgement: Judgement
+
+
+def parties_at(site: Site) -> tuple[Involved, ...]:
+    """Return everybody who takes part at a site: the expected roles, further roles, support unless there is none."""
+    named = site.spec.parties
+    roles = [*EXPECTED_ROLES, *(role for role in named if role not in EXPECTED_ROLES)]
+    without = {"support"} if site.spec.access.support == "none" else set()
+    return tuple((role, named.get(role)) for role in roles if role not in without)
+
+
+def names_of(site: Site) -> frozenset[str]:
+    """Return the names by which an instrument may call a site: its own and its operator's."""
+    operator = site.spec.parties.get("operator")
+    return frozenset({site.name, *((operator.name,) if operator else ())})
+
+
+class Questions:
+    """Asks and remembers, by (atom, activities, site or hop, purpose), and by origin where a rule needs it."""
+
+    def __init__(self, judge: Judge, snapshot: Snapshot) -> None:
+        self._judge, self._snapshot = judge, snapshot
+        self._known: dict[tuple[object, ...], tuple[Decision, ...]] = {}
+
+    def placing(
+        self, label: Label, site: Site, origin: Site, purpose: str | None, extra: Iterable[Activity] = ()
+    ) -> tuple[Decision, ...]:
+        """Return every decision that a stage at a site needs; `extra` are activities beside process, log, access."""
+        activities: tuple[Activity, ...] = (*ALWAYS, *sorted(set(extra)), "access")
+        return tuple(
+            decision
+            for atom in label
+            for activity in activities
+            for decision in self._at_site(atom, activity, site, origin, purpose)
+        )
+
+    def crossing(self, label: Label, a: str, b: str, origin: Site) -> tuple[Decision, ...]:
+        """Return every decision that a hop between two neighbours needs."""
+        a, b = sorted((a, b))
+        return tuple(decision for atom in label for decision in self._on_hop(atom, a, b, origin))
+
+    def telemetry(self, label: Label, site: Site, origin: Site, purpose: str | None) -> tuple[Decision, ...]:
+        """Return the decisions on logs and metrics that a site sends elsewhere; none where it sends none."""
+        place = site.spec.telemetry
+        if place is None or place == "none":
+            return ()
+        return tuple(
+            decision
+            for atom in label
+            for decision in self._remember(
+                (atom, "telemetry", site.name, purpose), origin, self._doing(atom, "log", site, origin, purpose, place)
+            )
+        )
+
+    def _remember(self, key: tuple[object, ...], origin: Site, found: Iterable[Decision]) -> tuple[Decision, ...]:
+        key = (*key, origin.name if self._judge.asks_for_origin else None)
+        if key not in self._known:
+            self._known[key] = tuple(found)
+        return self._known[key]
+
+    def _at_site(
+        self, atom: Atom, activity: Activity, site: Site, origin: Site, purpose: str | None
+    ) -> tuple[Decision, ...]:
+        asked = self._access if activity == "access" else self._doing
+        return self._remember(
+            (atom, activity, site.name, purpose), origin, asked(atom, activity, site, origin, purpose)
+        )  # fmt: skip
+
+    def _doing(
+        self, atom: Atom, activity: Activity, site: Site, origin: Site, purpose: str | None, at: str | None = None
+    ) -> Iterator[Decision]:
+        place = at or site.spec.activities.get(activity, site.spec.location)
+        case = Case(
+            atom, activity, place, tuple(party for _, party in parties_at(site)), (site.spec.location,), (site,),
+            purpose, origin.spec.location, ((names_of(origin), names_of(site)),),
+        )  # fmt: skip
+        yield Decision(atom, activity, place, None, self._judge.decide(case))
+
+    def _access(
+        self, atom: Atom, activity: Activity, site: Site, origin: Site, purpose: str | None
+    ) -> Iterator[Decision]:
+        for role, party in parties_at(site):
+            place = party.country if party else None
+            named = frozenset({party.name}) if party else frozenset()
+            case = Case(
+                atom, activity, place, (party,), (site.spec.location,), (site,),
+                purpose, origin.spec.location, ((names_of(origin), named),),
+            )  # fmt: skip
+            yield Decision(atom, activity, place, role, self._judge.decide(case))
+
+    def _on_hop(self, atom: Atom, a: str, b: str, origin: Site) -> tuple[Decision, ...]:
+        return self._remember((atom, "transit", a, b), origin, self._transit(atom, a, b, origin))
+
+    def _transit(self, atom: Atom, a: str, b: str, origin: Site) -> Iterator[Decision]:
+        link = self._snapshot.links[frozenset((a, b))]
+        ends = self._snapshot.site(a), self._snapshot.site(b)
+        everybody = tuple(party for end in ends for _, party in parties_at(end))
+        for place in self._crossed(a, b):
+            case = self._hop_case(atom, "transit", place, everybody, ends, origin)
+            yield Decision(atom, "transit", place, None, self._judge.decide(case))
+            if link.tls != "passthrough":
+                case = self._hop_case(atom, "process", place, (link.intermediary,), ends, origin)
+                yield Decision(atom, "process", place, "intermediary", self._judge.decide(case))
+
+    def _crossed(self, a: str, b: str) -> tuple[str | None, ...]:
+        """Return each country of a hop once: those of `transit` and of the two ends; None for what is unknown."""
+        transit = self._snapshot.links[frozenset((a, b))].transit
+        places = [self._snapshot.site(name).spec.location for name in (a, b)]
+        countries: list[str | None] = [None if place is None else country_of(place) for place in places]
+        return tuple(dict.fromkeys([*countries, *((None,) if transit is None else transit)]))
+
+    def _hop_case(
+        self, atom: Atom, activity: Activity, place: str | None, parties: tuple[Party | None, ...],
+        ends: tuple[Site, Site], origin: Site,
+    ) -> Case:  # fmt: skip
+        a, b = names_of(ends[0]), names_of(ends[1])
+        holders = ends if activity == "transit" else ()
+        return Case(
+            atom, activity, place, parties, tuple(end.spec.location for end in ends), holders,
+            None, origin.spec.location, ((a, b), (b, a)),
+        )  # fmt: skip

@@ -1,0 +1,133 @@
+"""The fleet as the checker looks things up: nouns by name, hops by their ends, workloads by id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+from placement.catalogue import Model, Speed, Variant
+from placement.errors import PlacementError
+from placement.knowledge import Knowledge
+from placement.pipeline import Pipeline, Stage
+from sites.fleet import Fleet
+from sites.noun import matches
+from sites.policy import Pack, Policy
+from sites.site import Hardware, Link, Site
+
+ACCEPTED_TASKS = {"retrieve": ("retrieve", "embed")}
+"""Model tasks that a stage's task accepts, where they are more than the task itself."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything the checker asks about a fleet; it reads manifests and decides nothing."""
+
+    sites: Mapping[str, Site]
+    pipelines: Mapping[str, Pipeline]
+    models: Mapping[str, Model]
+    knowledge: Mapping[str, Knowledge]
+    policies: Mapping[str, Policy]
+    packs: Mapping[str, Pack]
+    digests: Mapping[str, str]
+
+    @classmethod
+    def of(cls, fleet: Fleet) -> Snapshot:
+        """Return the snapshot of a fleet that was read with all five kinds."""
+        return cls(
+            {site.name: site for site in fleet.of(Site)},
+            {pipeline.name: pipeline for pipeline in fleet.of(Pipeline)},
+            {model.name: model for model in fleet.of(Model)},
+            {knowledge.name: knowledge for knowledge in fleet.of(Knowledge)},
+            {policy.metadata.tenant: policy for policy in fleet.of(Policy)},
+            fleet.packs,
+            fleet.digests,
+        )
+
+    def site(self, name: str) -> Site:
+        """Return a site. Raises PlacementError when the fleet has none of that name."""
+        if name not in self.sites:
+            raise PlacementError(f"the plan names site {name!r}, which the fleet lacks", advice="plan again")
+        return self.sites[name]
+
+    @cached_property
+    def links(self) -> Mapping[frozenset[str], Link]:
+        """Every link by its two ends; one end suffices to declare it."""
+        found: dict[frozenset[str], Link] = {}
+        for name, site in sorted(self.sites.items()):
+            for link in site.spec.connectivity.links:
+                found.setdefault(frozenset((name, link.to)), link)
+        return found
+
+    @cached_property
+    def neighbours(self) -> Mapping[str, tuple[str, ...]]:
+        """The sites at the other ends of a site's links, sorted."""
+        found: dict[str, set[str]] = {name: set() for name in self.sites}
+        for ends in self.links:
+            for name in ends:
+                found.setdefault(name, set()).update(ends - {name})
+        return {name: tuple(sorted(others)) for name, others in found.items()}
+
+    @cached_property
+    def workloads(self) -> Mapping[str, tuple[Pipeline, Site]]:
+        """Every pipeline at every origin that it selects, by id."""
+        return {
+            f"{pipeline.name}@{site.name}": (pipeline, site)
+            for pipeline in self.pipelines.values()
+            for site in self.sites.values()
+            if matches(pipeline.spec.origins, site.metadata.labels)
+        }
+
+    def group(self, site: str, hardware: str) -> Hardware | None:
+        """Return a hardware group of a site, or None."""
+        return next((group for group in self.site(site).spec.hardware if group.name == hardware), None)
+
+    def variant(self, model: str, variant: str) -> Variant | None:
+        """Return a variant of a model, or None."""
+        found = self.models.get(model)
+        return next((v for v in found.spec.variants if v.name == variant), None) if found else None
+
+    def approved(self, stage: Stage) -> tuple[Model, ...]:
+        """Return the approved acceptable models of a stage."""
+        named = (self.models[name] for name in stage.models if name in self.models)
+        return tuple(model for model in named if model.spec.state == "approved")
+
+    def unfit(self, stage: Stage, model: str, variant: str) -> str | None:
+        """Return why a variant may not serve a stage (unapproved, wrong task, below the floor), or None."""
+        found, chosen = self.models.get(model), self.variant(model, variant)
+        if found is None or chosen is None or model not in stage.models:
+            return f"{model}/{variant} is not among the stage's models"
+        if found.spec.state != "approved":
+            return f"{model} is {found.spec.state}, not approved"
+        if found.spec.task not in ACCEPTED_TASKS.get(stage.task, (stage.task,)):
+            return f"{model} does {found.spec.task}, the stage asks for {stage.task}"
+        for metric, floor in sorted(stage.quality.items()):
+            value = chosen.quality.get(metric)
+            if not isinstance(value, float | int) or value < floor:
+                return f"{model}/{variant} has {metric} {value}, the stage asks for {floor}"
+        return None
+
+
+def rate_of(pipeline: Pipeline, origin: Site) -> Fraction:
+    """Return a pipeline's requests per second at an origin; the first override that selects the origin counts."""
+    for override in pipeline.spec.rates:
+        if matches(override.sites, origin.metadata.labels):
+            return override.rate
+    return pipeline.spec.rate
+
+
+def serves(site: Site, origin: Site) -> bool:
+    """Return whether a site offers to serve an origin; itself it always serves."""
+    if site.name == origin.name or site.spec.serves == "any":
+        return True
+    return isinstance(site.spec.serves, dict) and matches(site.spec.serves, origin.metadata.labels)
+
+
+def speed_on(variant: Variant, group: Hardware) -> Speed | None:
+    """Return the speed that applies on a hardware group: highest throughput, then least service time."""
+    keys = {group.arch} | {f"{group.arch}-{isa}" for isa in group.isa}
+    if group.accelerators:
+        keys.add(group.accelerators.kind)
+    fitting = [speed for speed in variant.speed if speed.hardware in keys]
+    return min(fitting, key=lambda speed: (-speed.throughput, speed.service), default=None)

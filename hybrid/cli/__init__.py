@@ -50,7 +50,9 @@ class LazyGroup(TyperGroup):
         """Import the module behind `cmd_name`; None when there is no such command."""
         if cmd_name not in COMMANDS:
             return None
-        command = typer.main.get_command(import_module(COMMANDS[cmd_name][0]).app)
+        door: typer.Typer = import_module(COMMANDS[cmd_name][0]).app
+        door._add_completion = False  # or every member would offer to install a completion of its own
+        command = typer.main.get_command(door)
         command.name = cmd_name
         return command
 

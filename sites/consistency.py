@@ -39,7 +39,7 @@ def doubles(root: Path, manifests: Iterable[Manifest]) -> Iterator[Finding]:
 
 
 def policies(root: Path, manifests: Iterable[Manifest], packs: Mapping[str, Pack]) -> Iterator[Finding]:
-    """Yield second policies of one tenant, doubled rules, and what a policy names that is not among the known `packs`."""
+    """Yield a tenant's second policy, doubled rules, and what a policy names that is not among the known `packs`."""
     by_tenant: dict[str, Manifest] = {}
     for manifest in manifests:
         if not isinstance(manifest.noun, Policy):

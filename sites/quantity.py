@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
@@ -41,18 +42,29 @@ class Price:
     currency: str
 
 
-def _scaled(text: object, pattern: re.Pattern[str], units: dict[str, Any], example: str) -> Fraction:
-    if not isinstance(text, str) or not (found := pattern.fullmatch(text)):
-        raise ValueError(f"expected a quantity such as {example}, found {text!r}")
-    return Fraction(found[1]) * Fraction(units[found[2]])
-
-
 def _pattern(units: dict[str, Any]) -> re.Pattern[str]:
     return re.compile(_NUMBER + " ?(" + "|".join(map(re.escape, units)) + ")")
 
 
 _SIZE, _BANDWIDTH = _pattern(_SIZE_UNITS), _pattern(_BANDWIDTH_UNITS)
 _DURATION, _RATE = _pattern(_DURATION_UNITS), _pattern(_RATE_UNITS)
+_UNITS: dict[re.Pattern[str], dict[str, Any]] = {
+    _SIZE: _SIZE_UNITS, _BANDWIDTH: _BANDWIDTH_UNITS, _DURATION: _DURATION_UNITS, _RATE: _RATE_UNITS,
+}  # fmt: skip
+
+
+@lru_cache(maxsize=8192)
+def _amount(text: str, pattern: re.Pattern[str]) -> Fraction | None:
+    """Return the exact amount in the base unit; a fleet repeats its texts, so answers are kept."""
+    found = pattern.fullmatch(text)
+    return Fraction(found[1]) * Fraction(_UNITS[pattern][found[2]]) if found else None
+
+
+def _scaled(text: object, pattern: re.Pattern[str], example: str) -> Fraction:
+    amount = _amount(text, pattern) if isinstance(text, str) else None
+    if amount is None:
+        raise ValueError(f"expected a quantity such as {example}, found {text!r}")
+    return amount
 
 
 def _whole(value: Fraction, what: str) -> int:
@@ -63,39 +75,46 @@ def _whole(value: Fraction, what: str) -> int:
 
 def parse_size(text: object) -> int:
     """Return bytes for text such as `40MB` or `32GiB`. Raises ValueError."""
-    return _whole(_scaled(text, _SIZE, _SIZE_UNITS, "2KiB, 40MB or 32GiB"), "bytes")
+    return _whole(_scaled(text, _SIZE, "2KiB, 40MB or 32GiB"), "bytes")
 
 
 def parse_bandwidth(text: object) -> int:
     """Return bits per second for text such as `20Mbit/s`. Raises ValueError."""
-    return _whole(_scaled(text, _BANDWIDTH, _BANDWIDTH_UNITS, "20Mbit/s"), "bits per second")
+    return _whole(_scaled(text, _BANDWIDTH, "20Mbit/s"), "bits per second")
 
 
 def parse_duration(text: object) -> int:
     """Return microseconds for text such as `2.7ms` or `3s`. Raises ValueError."""
-    return _whole(_scaled(text, _DURATION, _DURATION_UNITS, "18ms, 3s or 6h"), "microseconds")
+    return _whole(_scaled(text, _DURATION, "18ms, 3s or 6h"), "microseconds")
 
 
 def parse_rate(text: object) -> Fraction:
     """Return events per second for text such as `0.5/s` or `12/h`. Raises ValueError."""
-    return _scaled(text, _RATE, _RATE_UNITS, "0.5/s or 12/h")
+    return _scaled(text, _RATE, "0.5/s or 12/h")
 
 
-def _price(text: object, units: dict[str, Fraction], example: str) -> Price:
-    found = _PRICE.fullmatch(text) if isinstance(text, str) else None
-    if not found or found[3] not in units:
+@lru_cache(maxsize=8192)
+def _priced(text: str, per: str) -> Price | None:
+    units = _HOURLY_UNITS if per == "hour" else _TRAFFIC_UNITS
+    found = _PRICE.fullmatch(text)
+    return Price(Fraction(found[1]) * units[found[3]], found[2]) if found and found[3] in units else None
+
+
+def _price(text: object, per: str, example: str) -> Price:
+    price = _priced(text, per) if isinstance(text, str) else None
+    if price is None:
         raise ValueError(f"expected a price with its currency such as {example}, found {text!r}")
-    return Price(Fraction(found[1]) * units[found[3]], found[2])
+    return price
 
 
 def parse_hourly_price(text: object) -> Price:
     """Return a price per hour for text such as `0.11 EUR/h` or `80 EUR/month` (730 h). Raises ValueError."""
-    return _price(text, _HOURLY_UNITS, "0.11 EUR/h")
+    return _price(text, "hour", "0.11 EUR/h")
 
 
 def parse_traffic_price(text: object) -> Price:
     """Return a price per 10^9 bytes for text such as `0.02 EUR/GB`. Raises ValueError."""
-    return _price(text, _TRAFFIC_UNITS, "0.02 EUR/GB")
+    return _price(text, "traffic", "0.02 EUR/GB")
 
 
 def parse_eighths(value: object) -> int:

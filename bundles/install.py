@@ -57,7 +57,7 @@ def standing(root: Path, reading: Reading, machine: str) -> Standing:
     Raises:
         StateError: not enrolled, or its state is lost, zeroed, foreign or behind.
     """
-    box = Box(root)
+    box = Box(root.resolve())
     enrolment = load_enrolment(box)
     newest = max(release.numbers(box), default=0)
     state = StateCopies(box).load(box_id=enrolment.box_id, machine=machine, installed=newest)

@@ -209,7 +209,7 @@ def open_release(root: Path, number: int | None = None) -> Release:
         InputError: nothing is installed.
         StateError: a blob is missing or damaged.
     """
-    box = Box(root)
+    box = Box(root.resolve())
     chosen = current_number(box) if number is None else number
     if chosen is None:
         raise InputError("NOT-INSTALLED", f"no release is installed under {root}", advice="hybrid site install MEDIUM")

@@ -20,7 +20,7 @@ from bundles.errors import TrustError
 from bundles.layout import Box
 from bundles.store import make_folders, sync_folder
 
-LAUNCHER = '''"""Starts `hybrid` from the wheels beside this file, and from nowhere else: python -I -B run.py ..."""
+LAUNCHER = '''"""Starts `hybrid` from the wheels beside this file alone: python -I -B run.py [-m MODULE] ..."""
 
 import os
 import sys
@@ -29,9 +29,14 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site-packages")
 sys.path[:] = [here] + [path for path in sys.path if not path.endswith(("site-packages", "dist-packages"))]
 
-from hybrid.cli import main  # noqa: E402
+if sys.argv[1:2] == ["-m"]:
+    import runpy
 
-if __name__ == "__main__":
+    sys.argv[:3] = sys.argv[2:3]
+    runpy.run_module(sys.argv[0], run_name="__main__")
+else:
+    from hybrid.cli import main
+
     sys.argv[0] = "hybrid"
     main()
 '''

@@ -29,10 +29,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folders(folder: Path, mode: int = 0o755) -> None:
-    """Make `folder` and its parents, durably."""
+    """Make `folder`, with `mode`, and its parents, durably."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
-        path.mkdir(mode=mode, exist_ok=True)
+        path.mkdir(mode=mode if path == folder else 0o755, exist_ok=True)
         sync_folder(path.parent)
 
 

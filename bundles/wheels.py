@@ -49,48 +49,46 @@ def read_lock(lock: Path) -> list[Pin]:
     return pins
 
 
-def collect(wheelhouse: Path, lock: Path, own: str = "sovereign-hybrid") -> list[Path]:
-    """Return the wheels of the lock and our own from `wheelhouse`, by name; others there are left out.
+def collect(wheelhouse: Path, lock: Path) -> list[Path]:
+    """Return the wheels of the lock from `wheelhouse`, by name; others there are left out.
 
     Raises:
-        InputError: a pin without its wheel, or a missing wheel of our own.
+        InputError: a pin without its wheel.
         TrustError: a wheel whose hash the lock does not name.
     """
-    there: dict[str, list[Path]] = {}
+    there: dict[tuple[str, str], list[Path]] = {}
     for wheel in sorted(wheelhouse.glob("*.whl")):
-        there.setdefault(normal(wheel.name.split("-")[0]), []).append(wheel)
+        name, version = wheel.name.split("-")[:2]
+        there.setdefault((normal(name), version), []).append(wheel)
     chosen = []
     for pin in read_lock(lock):
-        matching = [wheel for wheel in there.get(pin.name, []) if wheel.name.split("-")[1] == pin.version]
+        matching = there.get((pin.name, pin.version), [])
         if len(matching) != 1:
-            raise InputError("WHEELHOUSE", f"{wheelhouse} holds {len(matching)} wheels of {pin.name} {pin.version}",
-                             advice="fill it where there is a network: hybrid bundle wheelhouse")  # fmt: skip
+            raise InputError(
+                "WHEELHOUSE", f"{wheelhouse} holds {len(matching)} wheels of {pin.name} {pin.version}, not one",
+                advice=f"where there is a network: pip download --require-hashes --no-deps -r {lock} -d {wheelhouse}",
+            )  # fmt: skip
         if _sha256(matching[0]) not in pin.hashes:
             raise TrustError("WHEEL", f"{matching[0].name} is not the file that the lock names",
                              advice="delete it from the wheelhouse and download it again")  # fmt: skip
         chosen.append(matching[0])
-    ours = there.get(own, [])
-    if len(ours) != 1:
-        raise InputError("WHEELHOUSE", f"{wheelhouse} holds {len(ours)} wheels of {own}, not one",
-                         advice="remove the old one, or build it: hybrid bundle wheelhouse")  # fmt: skip
-    return sorted([*chosen, ours[0]], key=lambda wheel: wheel.name)
+    return chosen
 
 
-def fill(wheelhouse: Path, lock: Path, source: Path, own: str = "sovereign_hybrid") -> None:
-    """Download the lock's wheels into `wheelhouse` and build our own from `source`; needs a network, once.
+def build_own(source: Path, out: Path) -> Path:
+    """Build the wheel of the project in `source` into `out`, without a network, and return it.
 
     Raises:
-        SpaceError: pip or hatchling failed; their output is in the message.
+        SpaceError: hatchling failed; its last line is in the message.
     """
-    wheelhouse.mkdir(parents=True, exist_ok=True)
-    try:
-        collect(wheelhouse, lock)
-    except InputError:
-        _run([sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps",
-              "--only-binary=:all:", "-r", str(lock), "-d", str(wheelhouse)], Path.cwd())  # fmt: skip
-    for old in wheelhouse.glob(f"{own}-*.whl"):
-        old.unlink()
-    _run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheelhouse.resolve())], source)
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out.resolve())]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    built = sorted(out.glob("*.whl"))
+    if done.returncode or len(built) != 1:
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        raise SpaceError("OWN-WHEEL", f"hatchling built no wheel in {source}: {' '.join(last)}",
+                         advice="pip install hatchling, or name a wheel")  # fmt: skip
+    return built[0]
 
 
 def needs_of(wheels: list[Path]) -> tuple[str | None, str | None]:
@@ -116,14 +114,6 @@ def unpacked_size(wheels: list[Path]) -> int:
         with zipfile.ZipFile(wheel) as archive:
             total += sum(entry.file_size for entry in archive.infolist())
     return total
-
-
-def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise SpaceError("WHEELHOUSE", f"{' '.join(command[1:4])} failed: {' '.join(last)}",
-                         advice="run it where the packages can be reached")  # fmt: skip
 
 
 def _sha256(path: Path) -> str:

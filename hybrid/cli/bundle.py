@@ -1,0 +1,221 @@
+"""`hybrid bundle`: build, inspect and verify signed bundles."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hybrid.cli.console import Output, OutputOption, emit, next_step, out, progress, table
+from hybrid.cli.custody import KeysOption, PassphraseOption, signers_from
+
+if TYPE_CHECKING:
+    from bundles.assembly import Built, Cargo
+    from bundles.nouns import PlanKey
+    from bundles.trust.repository import Repository
+    from bundles.verification import VerifiedBundle
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Build, inspect and verify signed bundles.")
+
+
+@app.command()
+def build(
+    fleet: Annotated[Path, typer.Argument(help="The fleet's folder.")],
+    plan: Annotated[Path, typer.Argument(help="The plan: plan.json.")],
+    site: Annotated[str, typer.Option(help="The site the bundle is for.")],
+    trust: Annotated[Path, typer.Option(help="The trust repository.")],
+    to: Annotated[Path, typer.Option("-o", "--to", help="The bundle's folder; must not exist.")],
+    models: Annotated[Path, typer.Option(help="The workshop: MODEL/VARIANT/FILE.")] = Path("models"),
+    wheelhouse: Annotated[Path, typer.Option(help="The wheels of the edge lock.")] = Path("build/wheelhouse"),
+    lock: Annotated[Path, typer.Option(help="The edge lock.")] = Path("locks/edge.txt"),
+    own_wheel: Annotated[Path | None, typer.Option(help="Our own wheel; built here when it is not given.")] = None,
+    runtime: Annotated[bool, typer.Option(help="Carry the runtime; without, the site keeps what it has.")] = True,
+    request: Annotated[list[Path] | None, typer.Option(help="Enrolment requests to admit; repeat.")] = None,
+    fingerprint: Annotated[list[str] | None, typer.Option(help="Their fingerprints, as read out by the sites.")] = None,
+    revoke: Annotated[
+        list[str] | None, typer.Option(help="Digest or key id that ends with this bundle; repeat.")
+    ] = None,
+    security_version: Annotated[int, typer.Option(min=0, help="Security version of this bundle.")] = 1,
+    min_security_version: Annotated[int, typer.Option(min=0, help="Nothing below this serves again.")] = 0,
+    keys: KeysOption = None,
+    passphrase_file: PassphraseOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would carry; write nothing.")] = False,
+    output: OutputOption = Output.text,
+) -> None:
+    """Collect what PLAN places at a site, and build the bundle once every custodian has signed."""
+    from bundles.trust.repository import Repository
+
+    repository = Repository(trust)
+    with ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hybrid-build-")))
+        wheels = _wheels(wheelhouse, lock, own_wheel, work) if runtime else []
+        registry = _registry(repository, request or [], fingerprint or [], keep=not dry_run)
+        cargo = _cargo(fleet, plan, site, models, wheels, registry, work, security_version=security_version,
+                       min_security_version=min_security_version, revoked=tuple(sorted(revoke or ())))  # fmt: skip
+        if dry_run:
+            _show_cargo(cargo, output)
+            return
+        built = _assemble(cargo, repository, to, keys, passphrase_file)
+    emit(output, _built(built, to), lambda: _print_built(built, to))
+    _next(built, trust, to)
+    if built.lacking:
+        raise typer.Exit(1)
+
+
+@app.command()
+def inspect(
+    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")], output: OutputOption = Output.text
+) -> None:
+    """List what a bundle says it holds. Nothing is verified: for that, `hybrid bundle verify`."""
+    from bundles.inspection import look
+
+    seen = look(bundle)
+    rows = [(path, f"{size:,}") for path, size in sorted(seen.files.items())]
+    data = {"verified": False, "tags": seen.tags, "files": seen.files, "tuf": seen.tuf, "bytes": seen.size}
+    emit(output, data, lambda: table(f"{bundle} says (not verified)", ("file", "bytes"), rows))
+    next_step(f"hybrid bundle verify {bundle} --trust TRUST")
+
+
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
+    trust: Annotated[Path | None, typer.Option(help="The trust repository, whose first root is believed.")] = None,
+    root_json: Annotated[Path | None, typer.Option(help="Or the root.json to believe.")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="With --root-json: believe a demo root.")] = False,
+    output: OutputOption = Output.text,
+) -> None:
+    """Climb the whole ladder, every blob hashed; what a box checks besides is its own state and gate."""
+    from bundles.medium import Medium
+    from bundles.verification import verify as climb
+
+    with Medium(bundle) as medium:
+        found = climb(medium, _trust(trust, root_json, demo))
+        with progress("hashing every blob", total=sum(found.blobs.values())) as advance:
+            found.check_blobs(advance)
+    emit(output, _verified(found), lambda: _print_verified(found))
+
+
+def _trust(trust: Path | None, root_json: Path | None, demo: bool) -> Any:
+    from bundles.trust.repository import Repository
+    from bundles.verification import Trust
+    from hybrid.errors import InputError
+
+    now = datetime.now(UTC)
+    if root_json is not None:
+        return Trust(root_json.read_bytes(), "demo" if demo else "production", now)
+    if trust is None:
+        raise InputError("nothing says whom to believe", advice="--trust TRUST, or --root-json FILE")
+    repository = Repository(trust)
+    if not repository.roots():
+        raise InputError("the first root is not signed yet", advice=f"hybrid trust sign {trust} --keys DIR")
+    return Trust(repository.roots()[0].read_bytes(), repository.record.environment, now)
+
+
+def _wheels(wheelhouse: Path, lock: Path, own: Path | None, work: Path) -> list[Path]:
+    from bundles.wheels import build_own, collect
+
+    locked = collect(wheelhouse, lock)
+    return [*locked, own or build_own(lock.resolve().parent.parent, work)]
+
+
+def _registry(
+    repository: Repository, requests: list[Path], fingerprints: list[str], *, keep: bool
+) -> tuple[PlanKey, ...]:
+    from bundles.admission import admit, admitted
+
+    new = [admit(repository, file, fingerprints, keep=keep) for file in requests]
+    found = {request.box_id: request for request in [*admitted(repository), *new]}
+    return tuple(key for _, request in sorted(found.items()) for key in request.keys)
+
+
+def _cargo(
+    fleet: Path,
+    plan: Path,
+    site: str,
+    models: Path,
+    wheels: list[Path],
+    keys: tuple[PlanKey, ...],
+    work: Path,
+    **knobs: Any,
+) -> Cargo:
+    from dataclasses import replace
+
+    from hybrid.carry.cargo import collect, read_plan
+    from hybrid.carry.golden import make
+    from hybrid.gateway.table import compile_table
+    from placement.problem import KINDS
+    from sites.fleet import read_fleet
+
+    read, digest = read_plan(plan)
+    cargo = collect(
+        read_fleet(fleet, KINDS), read, digest, site, workshop=models, compile_table=compile_table, keys=keys,
+        wheels=wheels, **knobs,
+    )  # fmt: skip
+    return replace(cargo, files={**cargo.files, **make(cargo.files, work / "golden")})
+
+
+def _assemble(cargo: Cargo, repository: Repository, to: Path, keys: Path | None, passphrase: Path | None) -> Built:
+    from bundles.assembly import assemble
+
+    signers = signers_from(keys, passphrase) if keys else []
+    total = sum(file.stat().st_size for file in [*cargo.files.values(), *cargo.wheels])
+    with progress(f"building the bundle for {cargo.site}", total=total) as advance:
+        return assemble(
+            cargo, repository, to, issued=datetime.now(UTC).replace(microsecond=0), signers=signers, advance=advance
+        )
+
+
+def _show_cargo(cargo: Cargo, output: Output) -> None:
+    sizes = {path: file.stat().st_size for path, file in sorted(cargo.files.items())}
+    sizes |= {f"runtime/{wheel.name}": wheel.stat().st_size for wheel in cargo.wheels}
+    data = {"site": cargo.site, "files": sizes, "bytes": sum(sizes.values()), "keys": [key.keyid for key in cargo.keys]}
+    rows = [(path, f"{size:,}") for path, size in sizes.items()]
+    emit(output, data, lambda: table(f"a bundle for {cargo.site} would carry", ("file", "bytes"), rows))
+
+
+def _built(built: Built, to: Path) -> dict[str, Any]:
+    return {
+        "site": built.site, "number": built.number, "epoch": built.epoch, "bundleDigest": built.digest,
+        "complete": not built.lacking, "lacking": dict(built.lacking), "bytes": built.size,
+        "bundle": None if built.lacking else str(to),
+    }  # fmt: skip
+
+
+def _print_built(built: Built, to: Path) -> None:
+    if built.lacking:
+        rows = [(role, line) for role, lacks in sorted(built.lacking.items()) for line in lacks]
+        table(f"bundle {built.number} for {built.site} waits for signatures", ("role", "lacks"), rows)
+        return
+    out().print(
+        f"{to}: bundle {built.number} for {built.site}, epoch {built.epoch}, {built.size / 1e6:.1f} MB", markup=False
+    )
+    out().print(f"digest {built.digest}", markup=False)
+
+
+def _next(built: Built, trust: Path, to: Path) -> None:
+    if built.lacking:
+        next_step(f"hybrid trust sign {trust} --keys DIR (or --request FILE), then the same build again")
+    else:
+        next_step(f"copy {to} to a stick, or: hybrid deliver {to} --to {built.site}")
+
+
+def _verified(found: VerifiedBundle) -> dict[str, Any]:
+    manifest = found.manifest
+    return {
+        "verified": True, "site": manifest.site, "number": manifest.number, "bundleDigest": found.digest,
+        "epoch": manifest.epoch, "issued": manifest.issued, "environment": manifest.environment,
+        "securityVersion": manifest.security_version, "planDigest": found.plan.plan_digest,
+        "requires": manifest.requires.model_dump(by_alias=True), "versions": dict(found.versions),
+        "files": {path: blob.digest for path, blob in sorted(found.files.items())}, "bytes": sum(found.blobs.values()),
+    }  # fmt: skip
+
+
+def _print_verified(found: VerifiedBundle) -> None:
+    data = _verified(found)
+    files = data.pop("files")
+    table("verified", ("", ""), [(name, value) for name, value in data.items() if name != "verified"])
+    out().print(f"{len(files)} files, every blob hashed")

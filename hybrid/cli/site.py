@@ -1,0 +1,214 @@
+"""`hybrid site`: enrol a box, install a bundle, look, roll back, serve. Runs from the edge lock alone."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hybrid.cli.console import Output, OutputOption, emit, err, next_step, out, progress, table
+
+if TYPE_CHECKING:
+    from bundles.install import Outcome, Standing
+    from bundles.release import Estimate
+    from bundles.verification import VerifiedBundle
+
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="At the site: enrol, install, serve, roll back, look."
+)
+
+RootOption = Annotated[Path, typer.Option("--root", help="The box's folder.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would change, change nothing.")]
+ROOT = Path("/var/lib/hybrid")
+
+
+@app.command()
+def enrol(
+    seed: Annotated[Path, typer.Argument(help="The seed medium's folder.")],
+    card: Annotated[
+        str, typer.Option(help="The digest on the card that travelled separately, or a file that holds it.")
+    ],
+    demo: Annotated[
+        bool, typer.Option("--demo", help="This box may trust demo keys. Never on a production box.")
+    ] = False,
+    root: RootOption = ROOT,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.text,
+) -> None:
+    """Make this box somebody, once: trust the seed's root, make the box's keys, write the request that travels home."""
+    from bundles.enrolment import enrol as make
+    from bundles.enrolment import grouped
+    from bundles.gate import this_machine
+    from bundles.layout import Box
+    from bundles.seed import open_seed
+    from bundles.trust.clock import read_clock
+    from bundles.trust.state import machine_id
+
+    opened = open_seed(seed)
+    if dry_run:
+        out().print(f"would enrol {opened.site.box_id} ({opened.site.environment}) under {root}", markup=False)
+        return
+    done = make(
+        Box(root),
+        opened,
+        card=_card(card),
+        machine=this_machine(),
+        machine_id=machine_id(),
+        reading=read_clock(),
+        demo=demo,
+    )
+    record = done.record
+    data = {
+        "site": record.site, "boxId": record.box_id, "jurisdiction": record.jurisdiction,
+        "environment": record.environment, "arch": record.arch, "python": record.python, "glibc": record.glibc,
+        "request": str(Box(root).request),
+        "fingerprint": done.fingerprint, "clockSuspect": done.suspect,
+    }  # fmt: skip
+    lines = [f"{record.box_id} is enrolled for {record.site} ({record.jurisdiction}), {record.environment}",
+             f"request     {Box(root).request}", f"fingerprint {grouped(done.fingerprint)}"]  # fmt: skip
+    emit(output, data, lambda: out().print("\n".join(lines), markup=False))
+    if done.suspect:
+        err().print("the clock is far ahead of what the seed was signed at: it is not believed until a bundle shows it")
+    next_step("bring the request home; headquarters asks you for the fingerprint by telephone")
+
+
+@app.command()
+def install(
+    medium: Annotated[Path, typer.Argument(help="The bundle's folder on the medium.")],
+    root: RootOption = ROOT,
+    golden: Annotated[
+        bool, typer.Option(help="Compare the staged release's answers with headquarters' before it serves.")
+    ] = True,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.text,
+) -> None:
+    """Verify the bundle, copy it in, check it, and make it the release that serves, in one switch."""
+    from bundles.install import install as put
+    from bundles.medium import Medium
+    from bundles.release import estimate
+    from bundles.verification import verify
+    from hybrid.carry.door import residency_at
+    from hybrid.carry.golden import check
+
+    here = _standing(root)
+    residency = residency_at(here.time.now)
+    with Medium(medium) as opened:
+        if dry_run:
+            bundle = verify(opened, here.trust(residency))
+            wanted = estimate(here.box, bundle)
+            emit(output, _planned(bundle, wanted), lambda: _announce(bundle, wanted))
+            return
+        shown = sum(path.stat().st_size for path in (medium / "blobs").rglob("*") if path.is_file())
+        with progress("verifying and copying", total=shown) as advance:
+            done = put(
+                here, opened, residency=residency, golden=check if golden else None, advance=advance,
+                announce=_announce if output is Output.text else None,
+            )  # fmt: skip
+    emit(output, _outcome(done), lambda: _print_outcome(done))
+    next_step(f"hybrid site serve --root {root}")
+
+
+@app.command()
+def status(root: RootOption = ROOT, output: OutputOption = Output.text) -> None:
+    """Show who this box is, what serves, what it could go back to, and whether its clock and state are sound."""
+    from bundles.document import stamp
+    from bundles.release import current_number, numbers, open_release
+
+    here = _standing(root)
+    number = current_number(here.box)
+    release = open_release(root) if number is not None else None
+    state = here.state
+    data: dict[str, Any] = {
+        "site": here.enrolment.site, "boxId": here.enrolment.box_id, "environment": here.enrolment.environment,
+        "release": number, "bundleDigest": release.bundle_digest if release else None,
+        "epoch": release.epoch if release else None, "previous": release.record.previous if release else None,
+        "releases": numbers(here.box), "effectiveTime": stamp(here.time.now), "clockSuspect": here.time.suspect,
+        "minSecurityVersion": state.min_security_version, "stateSequence": state.sequence,
+        "runtime": release.record.runtime if release else None, "files": len(release.files) if release else 0,
+    }  # fmt: skip
+    emit(
+        output,
+        data,
+        lambda: table("", ("", ""), [(name, "-" if value is None else value) for name, value in data.items()]),
+    )
+
+
+@app.command()
+def rollback(root: RootOption = ROOT, dry_run: DryRun = False, output: OutputOption = Output.text) -> None:
+    """Let the previous release serve again, never one below the security floor or revoked."""
+    from bundles.install import roll_back
+    from bundles.release import current_number, previous
+
+    here = _standing(root)
+    before = current_number(here.box)
+    number = previous(here.box, here.state) if dry_run else roll_back(here).number
+    data = {"before": before, "release": number, "done": not dry_run}
+    verb = "would serve" if dry_run else "serves"
+    emit(output, data, lambda: out().print(f"release {number} {verb} again (was {before})"))
+    next_step(f"hybrid site serve --root {root}" if not dry_run else f"hybrid site rollback --root {root}")
+
+
+@app.command()
+def serve(
+    root: RootOption = ROOT,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8443,
+) -> None:
+    """Answer requests from the installed release."""
+    from hybrid.gateway.service import serve as answer
+
+    answer(root, host=host, port=port)
+
+
+def _standing(root: Path) -> Standing:
+    from bundles.install import standing
+    from bundles.trust.clock import read_clock
+    from bundles.trust.state import machine_id
+
+    return standing(root, read_clock(), machine_id())
+
+
+def _card(given: str) -> str:
+    """Return the digest on a card: typed, with or without spaces, or the first one in a file."""
+    file = Path(given)
+    text = file.read_text() if len(given) < 200 and file.is_file() else given
+    found = re.search(r"(?:[0-9a-fA-F]{8}\s*){8}", text)
+    return found[0] if found else given
+
+
+def _planned(bundle: VerifiedBundle, wanted: Estimate) -> dict[str, Any]:
+    manifest = bundle.manifest
+    return {
+        "verified": True, "site": manifest.site, "number": manifest.number, "bundleDigest": bundle.digest,
+        "epoch": manifest.epoch, "issued": manifest.issued, "newBlobs": wanted.new_blobs,
+        "bytesToCopy": wanted.blobs_bytes, "bytesToUnpack": wanted.runtime_bytes, "bytesFree": wanted.free_bytes,
+    }  # fmt: skip
+
+
+def _announce(bundle: VerifiedBundle, wanted: Estimate) -> None:
+    manifest = bundle.manifest
+    print(
+        f"verified: bundle {manifest.number} for {manifest.site}, epoch {manifest.epoch}, signed {manifest.issued}\n"
+        f"to copy {wanted.blobs_bytes / 1e6:.1f} MB, to unpack {wanted.runtime_bytes / 1e6:.1f} MB, "
+        f"{wanted.free_bytes / 1e6:.0f} MB free",
+        file=sys.stderr,
+    )
+
+
+def _outcome(done: Outcome) -> dict[str, Any]:
+    record = done.record
+    return {
+        "release": record.number, "before": done.before, "bundleDigest": record.bundle_digest, "epoch": record.epoch,
+        "written": record.written, "runtime": record.runtime, "files": sorted(record.files),
+        "checked": list(done.checked), "clockSuspect": done.time.suspect,
+    }  # fmt: skip
+
+
+def _print_outcome(done: Outcome) -> None:
+    record = done.record
+    was = f"; release {done.before} stays to go back to" if done.before not in (None, record.number) else ""
+    checked = f", {', '.join(done.checked)}" if done.checked else ""
+    out().print(f"release {record.number} serves ({record.written / 1e6:.1f} MB written{checked}){was}", markup=False)

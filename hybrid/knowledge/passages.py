@@ -21,9 +21,9 @@ class Passage:
 
 
 def cut(name: str, document: str) -> list[Passage]:
-    """Cut a markdown or plain text into passages of at most 900 characters, in reading order.
+    """Cut a markdown or plain text into passages of at most 900 characters, in reading order. Comments are left out.
 
-    Comments are left out. A passage never crosses a heading. Paragraphs are kept whole where they fit; a longer one is cut at its sentences.
+    A passage never crosses a heading. Paragraphs are kept whole where they fit; a longer one is cut at its sentences.
     """
     passages: list[Passage] = []
     for title, body in _sections(name, document):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HEAD_NODES = ("head/matmul", "head/add", "head/softmax")
-INVERSE_REGULARISATION = 10.0
+INVERSE_REGULARISATION = 3.0
 DECIMALS = 4
 
 

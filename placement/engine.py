@@ -1,0 +1,41 @@
+"""The one door of planning: a problem in, a plan out. It reads no file, no clock, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from placement import exact
+from placement.assembly import assemble
+from placement.causes import reasons
+from placement.errors import PlacementError
+from placement.instance import instance_of
+from placement.model import Move
+from placement.plan import Plan
+from placement.problem import Problem
+
+
+def plan(problem: Problem, *, current: Plan | None = None) -> Plan:
+    """Return the plan of a problem: residency always, then least unplaced, least degraded, least cost.
+
+    Args:
+        current: the plan that runs now; with it, moves are fewest before cost is least.
+
+    Raises PlacementError when the solver fails.
+    """
+    instance = instance_of(problem)
+    solution = exact.solve(instance, current=None if current is None else places(current))
+    if solution is None:
+        raise PlacementError("the solver found no plan, not even an empty one; please report the fleet")
+    return assemble(instance, solution, reasons(instance, solution.choices), exact.NAME)
+
+
+def places(plan: Plan) -> Mapping[str, Mapping[str, Move]]:
+    """Return where each stage of each workload of a plan is."""
+    return {
+        workload.id: {
+            stage.stage: (stage.site, stage.model or "", stage.variant or "", stage.hardware or "")
+            for assignment in workload.assignments
+            for stage in assignment.stages
+        }
+        for workload in plan.workloads
+    }

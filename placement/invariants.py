@@ -1,0 +1,45 @@
+"""Which of the twenty invariants the planner's own decisions cover, and what the others lack. The checker has its own.
+
+Numbers are those of design/residency.md. A fact that an invariant needs and nobody gave makes it *not checked*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from placement.problem import Problem
+
+ALWAYS = (1, 2, 3, 5, 6, 7, 8, 9, 10, 15, 16)
+"""What every placement decides, whatever facts are given: an unknown one refuses."""
+
+NEVER = {
+    11: "no rule relies on encryption, and manifests do not say where plaintext arises",
+    14: "manifests name no sub-processors",
+    19: "manifests declare no media",
+    20: "the plan binds its inputs; it does not bind the checker",
+}
+
+
+def invariants(problem: Problem) -> tuple[tuple[int, ...], dict[str, str]]:
+    """Return the numbers that are checked, and for the others why not."""
+    lacking = {**NEVER, **dict(_lacking(problem))}
+    checked = {*ALWAYS, 4, 12, 13, 17, 18} - set(lacking)
+    return tuple(sorted(checked)), {str(number): lacking[number] for number in sorted(lacking)}
+
+
+def _lacking(problem: Problem) -> Iterator[tuple[int, str]]:
+    stages = [s for p in problem.pipelines.values() for s in (*p.spec.stages, *p.spec.fallbacks)]
+    if any(policy.spec.declassifiers for policy in problem.policies.values()):
+        yield 4, "manifests do not say over which atoms an approver has authority"
+    if any(site.spec.access.support is None for site in problem.sites.values()):
+        yield 12, "a site gives no access.support"
+    if not all(stage.purpose for stage in stages):
+        yield 13, _none_or_some("purpose", sum(stage.purpose is None for stage in stages), len(stages))
+    if not any(p.spec.input.key_ref for p in problem.pipelines.values()):
+        yield 17, "no input gives keyRef"
+    if not all(stage.retain is not None for stage in stages):
+        yield 18, _none_or_some("retain", sum(stage.retain is None for stage in stages), len(stages))
+
+
+def _none_or_some(what: str, lacking: int, of: int) -> str:
+    return f"no stage gives {what}" if lacking == of else f"{lacking} of {of} stages give no {what}"

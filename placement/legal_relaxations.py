@@ -1,0 +1,50 @@
+"""A problem without one rule of its law: for the test of a cause, and for the price of a rule. Never for a plan."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import TypeVar
+
+from placement.problem import Problem
+from sites.policy import NoPack, Pack, Policy, Rule
+
+P = TypeVar("P", Policy, Pack)
+
+PERMIT_ALL = Rule(
+    id="set-aside", effect="permit", data="all", activities="all", source="a relaxation", confidence="high"
+)
+
+
+def without_law(problem: Problem, name: str) -> Problem:
+    """Return the problem without the rule `layer/rule`; what only unknown facts refuse stays refused.
+
+    A requirement or prohibition is removed. A permit that does not hold, and a layer without any (`layer/no-permit`),
+    gets one that permits everything. `no-pack/CC` gets a person's word.
+    """
+    layer, _, rule = name.partition("/")
+    if layer == "no-pack":
+        return replace(problem, policies={t: _excused(p, rule) for t, p in problem.policies.items()})
+    policies = {
+        tenant: _without(policy, rule) if policy.name == layer else policy
+        for tenant, policy in problem.policies.items()
+    }
+    packs = {key: _without(pack, rule) if key == layer else pack for key, pack in problem.packs.items()}
+    return replace(problem, policies=policies, packs=packs)
+
+
+def _without(holder: P, rule: str) -> P:
+    spec = holder.spec.model_copy(update={"rules": _left(holder.spec.rules, rule)})
+    return holder.model_copy(update={"spec": spec})
+
+
+def _left(rules: tuple[Rule, ...], gone: str) -> tuple[Rule, ...]:
+    is_permit = gone == "no-permit" or any(rule.id == gone and rule.effect == "permit" for rule in rules)
+    kept = tuple(rule for rule in rules if rule.id != gone)
+    return (*kept, PERMIT_ALL) if is_permit else kept
+
+
+def _excused(policy: Policy, country: str) -> Policy:
+    word = NoPack(country=country, reason="a relaxation", by="nobody", until=dt.date.max)
+    spec = policy.spec.model_copy(update={"no_pack": (*policy.spec.no_pack, word)})
+    return policy.model_copy(update={"spec": spec})

@@ -1,0 +1,149 @@
+"""Rows that keep replicas within the nodes and devices of one hardware group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil
+
+from placement.candidates import Pool, PoolKey
+from placement.capacity import Place
+from placement.cost import EIGHTHS
+from placement.graph import exact
+from placement.highs import Programme
+from sites.site import Hardware
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A workload's stage that may use a pool.
+
+    Attributes:
+        who: workload id and stage; the same stage under several graphs is served by one of them.
+        column: one where it does.
+        wanted: requests per second over the workload's utilisation.
+        store, stored: the knowledge that it reads, None for none, and its bytes.
+    """
+
+    who: tuple[str, str]
+    column: int
+    wanted: Fraction
+    store: str | None
+    stored: int
+
+
+@dataclass(slots=True)
+class Group:
+    """The nodes of one hardware group, and the pools that would like to lie on them.
+
+    Attributes:
+        replicas: of each pool, the columns that count them, by place; filled by `close`.
+    """
+
+    programme: Programme
+    group: Hardware
+    pools: Mapping[PoolKey, Pool]
+    uses: Mapping[PoolKey, list[Use]]
+    replicas: dict[PoolKey, list[tuple[Place, int]]] = field(default_factory=dict)
+    _most: dict[PoolKey, int] = field(default_factory=dict)
+
+    def close(self) -> None:
+        """Add replica columns, and the rows that keep them within nodes and devices."""
+        self._most = {key: self._most_replicas(key) for key in self.pools}
+        if self._all_fit_together():
+            for key in self.pools:
+                self._count(key, [(0, None)])
+            return
+        nodes = min(self.group.count, sum(self._most.values()))
+        devices = self.group.accelerators.count if self.group.accelerators else 0
+        for key, pool in self.pools.items():
+            within: list[int | None] = [None] if pool.needs.accelerator is None else [*range(devices)]
+            self._count(key, [(node, device) for node in range(nodes) for device in within])
+        for node in range(nodes):
+            self._within_node(node)
+            self._within_disk(node)
+            self._within_devices(node, devices)
+        self._in_order(nodes)
+
+    def _most_replicas(self, key: PoolKey) -> int:
+        """Return how many replicas a pool can have use for: every stage that may use it, all at once."""
+        wanted = {use.who: use.wanted for use in self.uses[key]}
+        return ceil(sum(wanted.values(), Fraction(0)) / self.pools[key].throughput)
+
+    def _all_fit_together(self) -> bool:
+        """Return whether all replicas that could be of use fit the first node at once, so that none competes."""
+        if any(pool.needs.accelerator for pool in self.pools.values()):
+            return False
+        needs = [(pool.needs, self._most[key]) for key, pool in self.pools.items()]
+        return (
+            sum(exact(n.cpus) * most for n, most in needs) <= self.group.cpus
+            and sum(n.memory * most for n, most in needs) <= self.group.memory
+            and sum(n.disk * most for n, most in needs) + sum(self._stores().values()) <= self.group.disk
+        )
+
+    def _stores(self) -> dict[str, int]:
+        return {use.store: use.stored for uses in self.uses.values() for use in uses if use.store is not None}
+
+    def _count(self, key: PoolKey, places: list[Place]) -> None:
+        """Add the replica columns of a pool: enough for its load, and some wherever a workload is on it."""
+        columns = [(place, self.programme.column(float(self._most[key]))) for place in places]
+        self.replicas[key] = columns
+        counted = [(column, -1.0) for _, column in columns]
+        throughput = self.pools[key].throughput
+        self.programme.row([*((u.column, float(u.wanted / throughput)) for u in self.uses[key]), *counted], upper=0.0)
+        linked: dict[tuple[str, str], list[int]] = {}
+        for use in self.uses[key]:
+            linked.setdefault(use.who, []).append(use.column)
+        for together in linked.values():
+            self.programme.row([*((column, 1.0) for column in together), *counted], upper=0.0)
+
+    def _here(self, key: PoolKey, node: int) -> list[int]:
+        return [column for (n, _), column in self.replicas[key] if n == node]
+
+    def _within_node(self, node: int) -> None:
+        cpus = {key: exact(pool.needs.cpus) for key, pool in self.pools.items()}
+        memory = {key: Fraction(pool.needs.memory) for key, pool in self.pools.items()}
+        for take, has in ((cpus, self.group.cpus), (memory, self.group.memory)):
+            if sum(take[key] * self._most[key] for key in self.pools) > has:
+                terms = [(c, float(take[key] / max(1, has))) for key in self.pools for c in self._here(key, node)]
+                self.programme.row(terms, upper=1.0 if has else 0.0)
+
+    def _within_disk(self, node: int) -> None:
+        """Disk of replicas, and each knowledge once where a replica lies whose pool reads it."""
+        needs, stores = {key: pool.needs.disk for key, pool in self.pools.items()}, self._stores()
+        if sum(needs[key] * self._most[key] for key in self.pools) + sum(stores.values()) <= self.group.disk:
+            return
+        has = max(1, self.group.disk)
+        terms = [(c, needs[key] / has) for key in self.pools for c in self._here(key, node)]
+        for name, size in sorted(stores.items()):
+            lies = self.programme.column()
+            terms.append((lies, size / has))
+            for key, uses in self.uses.items():
+                self._beside(key, [use.column for use in uses if use.store == name], lies, node)
+        self.programme.row(terms, upper=1.0 if self.group.disk else 0.0)
+
+    def _beside(self, key: PoolKey, readers: list[int], lies: int, node: int) -> None:
+        """A replica on this node brings the store as soon as anybody reads the store through its pool."""
+        here = self._here(key, node)
+        most = float(self._most[key] * len(here))
+        for reader in readers:
+            self.programme.row([*((c, 1.0) for c in here), (lies, -most), (reader, most)], upper=most)
+
+    def _within_devices(self, node: int, devices: int) -> None:
+        for device in range(devices):
+            terms = [
+                (column, (self.pools[key].needs.accelerator or 0) / EIGHTHS)
+                for key, columns in self.replicas.items()
+                for place, column in columns
+                if place == (node, device)
+            ]
+            if terms:
+                self.programme.row(terms, upper=1.0)
+
+    def _in_order(self, nodes: int) -> None:
+        """Equal nodes are filled in order, so that a plan is not found again under every permutation."""
+        totals = [[column for key in self.pools for column in self._here(key, node)] for node in range(nodes)]
+        for fuller, emptier in pairwise(totals):
+            self.programme.row([*((c, 1.0) for c in emptier), *((c, -1.0) for c in fuller)], upper=0.0)

@@ -1,0 +1,282 @@
+"""plan.json: the artefact that everything else reads, as nouns, with its one writer and its one reader.
+
+RFC 8785 JSON; floats have nine significant digits. A field may be added; none changes its name or meaning.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
+from placement.errors import PlacementError
+
+MOST_BYTES = 2**31
+"""A larger file is no plan."""
+
+_CONFIG = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
+AtomJson = dict[str, Any]
+Role = Literal["primary", "fallback"]
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One stage of one assignment; model, variant and hardware are None where it is built in."""
+
+    __pydantic_config__ = _CONFIG
+    stage: str
+    site: str
+    model: str | None
+    variant: str | None
+    hardware: str | None
+    label: tuple[AtomJson, ...]
+    rules: tuple[str, ...]
+    partition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPlan:
+    """One flow; `rate` per second, `bytes` per request. The graph's ends are `input` and `answer`.
+
+    A flow of role `fallback` is permitted and reserves nothing: its rate is zero.
+    """
+
+    __pydantic_config__ = _CONFIG
+    from_stage: str
+    to_stage: str
+    source: Annotated[str, Field(alias="from")]
+    target: Annotated[str, Field(alias="to")]
+    role: Role
+    route: tuple[str, ...]
+    bytes: int
+    rate: float
+    label: tuple[AtomJson, ...]
+    verdict: Literal["permit"]
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentPlan:
+    """One whole way to serve a workload, for a fraction of its requests."""
+
+    __pydantic_config__ = _CONFIG
+    fraction: float
+    stages: tuple[StagePlan, ...]
+    flows: tuple[FlowPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetPlan:
+    """One target of a fallback order: another pool of the stage, a fallback stage, or a queue."""
+
+    __pydantic_config__ = _CONFIG
+    stage: str | None = None
+    site: str | None = None
+    model: str | None = None
+    variant: str | None = None
+    hardware: str | None = None
+    queue: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackPlan:
+    """What is tried, in this order, when a stage does not answer."""
+
+    __pydantic_config__ = _CONFIG
+    stage: str
+    order: tuple[TargetPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyPlan:
+    """Milliseconds of the slowest path as modelled, and the objective."""
+
+    __pydantic_config__ = _CONFIG
+    modelled: float
+    limit: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadPlan:
+    """A workload that is served; `causes` say why it is only degraded."""
+
+    __pydantic_config__ = _CONFIG
+    id: str
+    pipeline: str
+    origin: str
+    tenant: str
+    rate: float
+    status: Literal["placed", "degraded"]
+    assignments: tuple[AssignmentPlan, ...]
+    fallbacks: tuple[FallbackPlan, ...]
+    latency_ms: Annotated[LatencyPlan, Field(alias="latency_ms")]
+    kind: Literal["impossible", "crowded"] | None = None
+    causes: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RepairPlan:
+    """A change of the fleet that would place the workload, and what the plan would then cost more per hour."""
+
+    __pydantic_config__ = _CONFIG
+    change: str
+    cost_per_hour: float
+
+
+@dataclass(frozen=True, slots=True)
+class UnplacedPlan:
+    """A workload that is not served, and all minimal sets of rules whose relaxation would place it."""
+
+    __pydantic_config__ = _CONFIG
+    id: str
+    kind: Literal["impossible", "crowded"]
+    causes: tuple[tuple[str, ...], ...]
+    repairs: tuple[RepairPlan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """Replicas of one pool on one node; `accelerators` lists one device per replica."""
+
+    __pydantic_config__ = _CONFIG
+    replicas: int
+    accelerators: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """Replicas of one variant on one hardware group; `load` in requests per second."""
+
+    __pydantic_config__ = _CONFIG
+    site: str
+    model: str
+    variant: str
+    hardware: str
+    replicas: int
+    nodes: dict[str, NodePlan]
+    load: float
+    utilisation: float
+    partition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CostPlan:
+    """Cost per hour: of shares of nodes and egress, of whole nodes and egress, and the bound below."""
+
+    __pydantic_config__ = _CONFIG
+    currency: str
+    per_hour: float
+    billed_per_hour: float
+    egress_per_hour: float
+    lower_bound_per_hour: float
+    gap: float | None
+    gap_over: Literal["all", "set"]
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlan:
+    """What decided, and how much work it was."""
+
+    __pydantic_config__ = _CONFIG
+    name: str
+    version: str
+    work: int
+    seed: int = field()
+
+
+@dataclass(frozen=True, slots=True)
+class InvariantsPlan:
+    """Numbers of the invariants that the planner's own decisions cover, and why it does not the others."""
+
+    __pydantic_config__ = _CONFIG
+    checked: tuple[int, ...]
+    not_checked: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole decision. `inputs` are digests by relative path."""
+
+    __pydantic_config__ = _CONFIG
+    api_version: Literal["hybrid/v1"]
+    kind: Literal["Plan"]
+    since: Annotated[dt.date, Field(alias="from")]
+    until: dt.date
+    inputs: dict[str, str]
+    engine: EnginePlan
+    workloads: tuple[WorkloadPlan, ...]
+    unplaced: tuple[UnplacedPlan, ...]
+    pools: tuple[PoolPlan, ...]
+    invariants: InvariantsPlan
+    cost: CostPlan
+
+    def workload(self, name: str) -> WorkloadPlan | None:
+        """Return the served workload of that id."""
+        return next((workload for workload in self.workloads if workload.id == name), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan's JSON form, floats rounded."""
+        form = _adapter().dump_python(self, mode="json", by_alias=True, exclude_defaults=True)
+        return dict(_rounded(form))
+
+    def to_bytes(self) -> bytes:
+        """Return the plan's file: RFC 8785 with a newline at its end."""
+        import rfc8785
+
+        return rfc8785.dumps(self.to_json()) + b"\n"
+
+
+@cache
+def _adapter() -> TypeAdapter[Plan]:
+    return TypeAdapter(Plan)
+
+
+def significant(number: float) -> float:
+    """Return a float with nine significant digits."""
+    return float(f"{number:.9g}")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return significant(value)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list) else value
+
+
+def read_plan(path: Path) -> Plan:
+    """Return the plan in a file. Raises PlacementError when it is not one, OSError when it cannot be read."""
+    if path.stat().st_size > MOST_BYTES:
+        raise PlacementError(f"{path}: larger than any plan", advice="give the file that `hybrid plan -o` wrote")
+    return parse_plan(path.read_bytes(), str(path))
+
+
+def parse_plan(data: bytes, name: str = "plan") -> Plan:
+    """Return the plan that bytes hold. Raises PlacementError naming the first field that is wrong."""
+    try:
+        return _adapter().validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise PlacementError(
+            f"{name}: this is no plan: {where}: {first['msg']}", advice="write it anew with `hybrid plan FLEET -o`"
+        ) from None
+
+
+def check_fresh(plan: Plan, digests: Mapping[str, str]) -> None:
+    """Raise PlacementError naming each input of a plan that is no longer what it was."""
+    changed = [
+        f"{name}: {'changed' if name in plan.inputs and name in digests else 'added' if name in digests else 'removed'}"
+        for name in sorted({*plan.inputs, *digests})
+        if plan.inputs.get(name) != digests.get(name)
+    ]
+    if changed:
+        raise PlacementError(
+            f"the plan is stale; since it was made, {'; '.join(changed)}", advice="plan again: hybrid plan FLEET -o …"
+        )

@@ -26,8 +26,7 @@ class Case:
     Attributes:
         place: where it happens; None when unknown.
         parties: those taking part; None is an unknown party.
-        locations: of the site, or of both ends of a hop.
-        holders: the sites whose assurances and basis count; none where an intermediary acts.
+        sites: where it happens: the site, both ends of a hop; none where an intermediary acts.
         purpose: the stage's; None when it gives none.
         origin: the origin's place.
         ends: the pairs (names of the exporter, names of the importer) that an instrument may stand between.
@@ -37,8 +36,7 @@ class Case:
     activity: Activity
     place: str | None
     parties: tuple[Party | None, ...]
-    locations: tuple[str | None, ...]
-    holders: tuple[Site, ...]
+    sites: tuple[Site, ...]
     purpose: str | None
     origin: str | None
     ends: tuple[tuple[frozenset[str], frozenset[str]], ...]
@@ -152,11 +150,11 @@ def _covered(instrument: Instrument, ground: Ground) -> Truth:
 
 
 def _assurances(ground: Ground) -> Truth:
-    if not ground.case.holders:
+    if not ground.case.sites:
         return None
     answers = [
         None if site.spec.assurances is None else some(_assured(found, ground) for found in site.spec.assurances)
-        for site in ground.case.holders
+        for site in ground.case.sites
     ]
     return some(answers) if ground.rule.effect == "prohibit" else every(answers)
 
@@ -187,7 +185,7 @@ def _firm(basis: str | None, asked: str | None) -> Truth:
 
 def _basis(ground: Ground) -> Truth:
     """Weigh the basis of the sites' facts and the parties'; instruments and assurances are weighed with their own."""
-    bases: list[str | None] = [site.spec.basis for site in ground.case.holders]
+    bases: list[str | None] = [site.spec.basis for site in ground.case.sites]
     bases += [basis for party in ground.case.parties for basis in _bases(party)]
     return every(_firm(basis, ground.rule.basis) for basis in bases)
 

@@ -209,8 +209,9 @@ def triggers(pack: Pack, case: Case) -> Truth:
     if scope.countries == "all":
         return True
     laws: tuple[str | None, ...] = (None,) if case.atom.law is None else case.atom.law
+    located = tuple(site.spec.location for site in case.sites)
     own = tuple(None if party is None else party.country for party in case.parties)
-    return some(within(place, scope.countries) for place in (*laws, case.place, *case.locations, *own))
+    return some(within(place, scope.countries) for place in (*laws, case.place, *located, *own))
 
 
 def purpose_layer(case: Case) -> tuple[Outcome, Reason]:

@@ -100,7 +100,7 @@ class Questions:
     ) -> Iterator[Decision]:
         place = at or site.spec.activities.get(activity, site.spec.location)
         case = Case(
-            atom, activity, place, tuple(party for _, party in parties_at(site)), (site.spec.location,), (site,),
+            atom, activity, place, tuple(party for _, party in parties_at(site)), (site,),
             purpose, origin.spec.location, ((names_of(origin), names_of(site)),),
         )  # fmt: skip
         yield Decision(atom, activity, place, None, self._judge.decide(case))
@@ -112,7 +112,7 @@ class Questions:
             place = party.country if party else None
             named = frozenset({party.name}) if party else frozenset()
             case = Case(
-                atom, activity, place, (party,), (site.spec.location,), (site,),
+                atom, activity, place, (party,), (site,),
                 purpose, origin.spec.location, ((names_of(origin), named),),
             )  # fmt: skip
             yield Decision(atom, activity, place, role, self._judge.decide(case))
@@ -143,8 +143,8 @@ class Questions:
         ends: tuple[Site, Site], origin: Site,
     ) -> Case:  # fmt: skip
         a, b = names_of(ends[0]), names_of(ends[1])
-        holders = ends if activity == "transit" else ()
+        where = ends if activity == "transit" else ()
         return Case(
-            atom, activity, place, parties, tuple(end.spec.location for end in ends), holders,
+            atom, activity, place, parties, where,
             None, origin.spec.location, ((a, b), (b, a)),
         )  # fmt: skip

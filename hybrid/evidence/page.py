@@ -1,0 +1,41 @@
+"""The residency report as one HTML file that needs nothing else: no script, no font, no image from anywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hybrid.evidence import picture
+
+COLLAPSE_AFTER = 40
+"""Tables of more rows than this are folded."""
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """Return the page of a report."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("hybrid.evidence"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["size"] = size
+    style = environment.loader.get_source(environment, "report.css")[0] if environment.loader else ""
+    return environment.get_template("report.html.j2").render(
+        report, r=report, picture=Markup(picture.draw(report)), style=Markup(style), collapse=COLLAPSE_AFTER
+    )
+
+
+def to_json(report: Mapping[str, Any]) -> str:
+    """Return the same report as JSON text."""
+    return json.dumps(report, ensure_ascii=False, indent=1) + "\n"
+
+
+def size(number: int) -> str:
+    """Return a number of bytes for people."""
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= scale:
+            return f"{number / scale:.1f} {unit}"
+    return f"{number} B"

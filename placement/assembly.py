@@ -35,7 +35,7 @@ from placement.plan import (
     WorkloadPlan,
 )
 from placement.routes import Route
-from placement.solution import Choice, PoolLoad, Solution, Tally, latency_us, routed, tally
+from placement.solution import Choice, PoolLoad, Solution, Tally, latency_us, routed, share_of, tally
 
 DISTRIBUTION = "sovereign-hybrid"
 
@@ -53,7 +53,7 @@ def assemble(instance: Instance, solution: Solution, reasons: Mapping[str, Reaso
         inputs=dict(problem.digests),
         engine=EnginePlan(engine, version(DISTRIBUTION), solution.work, 0),
         workloads=tuple(
-            _workload(instance, name, choice, solution, reasons.get(name))
+            _workload(instance, name, choice, solution, total, reasons.get(name))
             for name, choice in sorted(solution.choices.items())
         ),
         unplaced=tuple(_unplaced(name, reasons[name]) for name in instance.workloads if name not in solution.choices),
@@ -63,7 +63,9 @@ def assemble(instance: Instance, solution: Solution, reasons: Mapping[str, Reaso
     )
 
 
-def _workload(instance: Instance, name: str, choice: Choice, solution: Solution, reason: Reason | None) -> WorkloadPlan:
+def _workload(
+    instance: Instance, name: str, choice: Choice, solution: Solution, total: Tally, reason: Reason | None
+) -> WorkloadPlan:
     workload = instance.workloads[name]
     followed = list(orders(instance, workload, choice, solution.packing))
     flows = [_flow(workload, edge, route, "primary") for edge, route in routed(workload, choice)]
@@ -83,6 +85,7 @@ def _workload(instance: Instance, name: str, choice: Choice, solution: Solution,
             milliseconds(latency_us(workload, choice)),
             None if workload.limit_us is None else milliseconds(Fraction(workload.limit_us)),
         ),
+        cost_per_hour=money(share_of(workload, choice, total)),
         kind=None if reason is None else reason.kind,
         causes=() if reason is None else reason.causes,
     )

@@ -36,6 +36,7 @@ class Workload:
         graphs: the declared one first, then one per combination of fallbacks.
         options: by stage or fallback, where it may run; sorted.
         refusals: by stage or fallback and site, why it may not.
+        stored: bytes by knowledge that its stages read.
         rate: requests per second. `utilisation`, `priority`: of the pipeline, exact.
     """
 
@@ -48,6 +49,7 @@ class Workload:
     graphs: tuple[Graph, ...]
     options: Mapping[str, tuple[Option, ...]]
     refusals: Mapping[str, Mapping[str, tuple[Refusal, ...]]]
+    stored: Mapping[str, int]
     router: Router = field(repr=False)
 
     @cached_property
@@ -121,9 +123,8 @@ def _workload(
 ) -> Workload:
     spec = pipeline.spec
     router = candidates.router(pipeline, origin)
-    views = {
-        stage.name: candidates.of(pipeline, origin, stage, labels, router) for stage in (*spec.stages, *spec.fallbacks)
-    }
+    stages = (*spec.stages, *spec.fallbacks)
+    views = {stage.name: candidates.of(pipeline, origin, stage, labels, router) for stage in stages}
     return Workload(
         pipeline=pipeline,
         origin=origin,
@@ -134,6 +135,7 @@ def _workload(
         graphs=shapes,
         options={name: view[0] for name, view in views.items()},
         refusals={name: view[1] for name, view in views.items()},
+        stored={s.knowledge: candidates.problem.stores[s.knowledge].spec.size for s in stages if s.knowledge},
         router=router,
     )
 

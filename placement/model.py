@@ -93,7 +93,7 @@ class Model:
 
     def _use(self, workload: Workload, stage: Stage, column: int) -> Use:
         wanted = workload.stage_rate(stage) / workload.utilisation
-        stored = 0 if stage.knowledge is None else self.instance.problem.stores[stage.knowledge].spec.size
+        stored = 0 if stage.knowledge is None else workload.stored[stage.knowledge]
         return Use((workload.id, stage.name), column, wanted, stage.knowledge, stored)
 
     def _ways(self, workload: Workload, edge: Edge, served: _Served) -> list[_Way]:

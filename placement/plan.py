@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -104,7 +104,7 @@ class LatencyPlan:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadPlan:
-    """A workload that is served; `causes` say why it is only degraded."""
+    """A workload that is served: its part of the cost of pools and egress; `causes` say why it is only degraded."""
 
     __pydantic_config__ = _CONFIG
     id: str
@@ -116,6 +116,7 @@ class WorkloadPlan:
     assignments: tuple[AssignmentPlan, ...]
     fallbacks: tuple[FallbackPlan, ...]
     latency_ms: Annotated[LatencyPlan, Field(alias="latency_ms")]
+    cost_per_hour: float
     kind: Literal["impossible", "crowded"] | None = None
     causes: tuple[tuple[str, ...], ...] = ()
 
@@ -187,7 +188,7 @@ class EnginePlan:
     name: str
     version: str
     work: int
-    seed: int = field()
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,17 +94,20 @@ def tally(instance: Instance, choices: Mapping[str, Choice]) -> Tally:
     """Return what a set of choices takes of pools and wires."""
     total = Tally()
     for name, choice in sorted(choices.items()):
-        workload = instance.workloads[name]
-        _add_stages(total, instance, workload, choice)
-        for edge, route in routed(workload, choice):
-            rate = workload.rate * edge.share
-            total.egress += egress_per_hour(rate, edge.bytes, route.price)
-            for hop in route.hops:
-                total.hops[hop] = total.hops.get(hop, Fraction(0)) + rate * edge.bytes * 8
+        _add(total, instance.workloads[name], choice)
     return total
 
 
-def _add_stages(total: Tally, instance: Instance, workload: Workload, choice: Choice) -> None:
+def _add(total: Tally, workload: Workload, choice: Choice) -> None:
+    _add_stages(total, workload, choice)
+    for edge, route in routed(workload, choice):
+        rate = workload.rate * edge.share
+        total.egress += egress_per_hour(rate, edge.bytes, route.price)
+        for hop in route.hops:
+            total.hops[hop] = total.hops.get(hop, Fraction(0)) + rate * edge.bytes * 8
+
+
+def _add_stages(total: Tally, workload: Workload, choice: Choice) -> None:
     for stage in choice.graph.stages:
         pool = choice.options[stage.name].pool
         if pool is None:
@@ -114,7 +117,18 @@ def _add_stages(total: Tally, instance: Instance, workload: Workload, choice: Ch
         entry.load += rate
         entry.wanted += rate / workload.utilisation
         if stage.knowledge is not None:
-            entry.stores[stage.knowledge] = instance.problem.stores[stage.knowledge].spec.size
+            entry.stores[stage.knowledge] = workload.stored[stage.knowledge]
+
+
+def share_of(workload: Workload, choice: Choice, total: Tally) -> Fraction:
+    """Return a workload's part of the cost per hour: of each pool by its part of the load, and its own egress."""
+    own = Tally()
+    _add(own, workload, choice)
+    shares = (
+        total.pools[key].replicas * entry.pool.per_hour * entry.wanted / total.pools[key].wanted
+        for key, entry in own.pools.items()
+    )
+    return sum(shares, own.egress)
 
 
 def routed(workload: Workload, choice: Choice) -> Iterator[tuple[Edge, Route]]:

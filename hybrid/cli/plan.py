@@ -1,0 +1,161 @@
+"""`hybrid plan`: decide where every stage runs, print the table, write the plan."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hybrid.cli.console import REFUSED, Output, OutputOption, emit, next_step, out, table
+from hybrid.errors import InputError
+
+if TYPE_CHECKING:
+    from placement.plan import Plan, WorkloadPlan
+    from placement.problem import Problem
+
+app = typer.Typer(rich_markup_mode=None)
+
+DAY = ["%Y-%m-%d"]
+Since = Annotated[dt.datetime | None, typer.Option("--from", formats=DAY, help="First day; today when not given.")]
+Until = Annotated[dt.datetime | None, typer.Option("--until", formats=DAY, help="Last day; by default 90 days on.")]
+MOST_CAUSES = 4
+
+
+@app.command()
+def plan(
+    fleet: Annotated[Path, typer.Argument(help="Directory of manifests.")],
+    to: Annotated[Path | None, typer.Option("-o", "--out", help="Write the plan to this file.")] = None,
+    current: Annotated[Path | None, typer.Option(help="The plan that runs now: move as little as possible.")] = None,
+    check_current: Annotated[
+        bool, typer.Option("--check-current", help="Exit 1 when anything would change against --current.")
+    ] = False,
+    since: Since = None,
+    until: Until = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Decide where every stage of every workload runs: residency always, then service, then least cost."""
+    from placement.engine import plan as decide
+    from placement.plan import read_plan
+
+    before = None if current is None else read_plan(current)
+    if check_current and before is None:
+        raise InputError("--check-current has nothing to compare with", advice="give --current PLAN")
+    made = decide(problem_at(fleet, since, until), current=before)
+    if to is not None:
+        write(to, made.to_bytes())
+    emit(output, made.to_json(), lambda: show(made))
+    if before is not None and check_current:
+        _refuse_changes(before, made)
+    if output is Output.text:
+        next_step(_next(made, fleet, to))
+    if made.unplaced:
+        raise typer.Exit(REFUSED)
+
+
+def problem_at(fleet: Path, since: dt.datetime | None, until: dt.datetime | None) -> Problem:
+    """Read a fleet as a problem from `since` (today, UTC: the one reading of a clock) to `until`."""
+    from placement.horizon import cut
+    from placement.problem import read_problem
+
+    first = dt.datetime.now(dt.UTC).date() if since is None else since.date()
+    if until is not None and until.date() < first:
+        raise InputError(f"--until {until.date()} lies before {first}", advice="give days in their order")
+    problem = read_problem(fleet, first, None if until is None else until.date())
+    return cut(problem) if until is None else problem
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write beside the file and rename: nobody ever reads half a plan."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def show(made: Plan) -> None:
+    """Print a plan for people: the table, who is not served as declared and why, what it costs."""
+    out().print(f"plan from {made.since} to {made.until}", markup=False)
+    columns = ("origin", "status", "where", "latency ms", f"{made.cost.currency}/h")
+    for pipeline in sorted({name.partition("@")[0] for name in _names(made)}):
+        table(pipeline, columns, _rows(made, pipeline))
+    for line in (*_lacking(made), *_costs(made)):
+        out().print(line, markup=False)
+
+
+def _names(made: Plan) -> list[str]:
+    return [w.id for w in made.workloads] + [w.id for w in made.unplaced]
+
+
+def _rows(made: Plan, pipeline: str) -> Iterator[tuple[str, ...]]:
+    for workload in made.workloads:
+        if workload.pipeline == pipeline:
+            limit = "" if workload.latency_ms.limit is None else f" of {workload.latency_ms.limit:.0f}"
+            latency = f"{workload.latency_ms.modelled:.0f}{limit}"
+            yield workload.origin, workload.status, places(workload), latency, f"{workload.cost_per_hour:.4f}"
+    for unplaced in made.unplaced:
+        name, _, origin = unplaced.id.partition("@")
+        if name == pipeline:
+            yield origin, "UNPLACED", "nowhere", "", ""
+
+
+def places(workload: WorkloadPlan) -> str:
+    """Return where a workload's stages are, neighbours on one site together: `triage, recall here · draft dc-paris`."""
+    parts: list[tuple[list[str], str]] = []
+    for stage in workload.assignments[0].stages:
+        if parts and parts[-1][1] == stage.site:
+            parts[-1][0].append(stage.stage)
+        else:
+            parts.append(([stage.stage], stage.site))
+    return " · ".join(f"{', '.join(names)} {'here' if site == workload.origin else site}" for names, site in parts)
+
+
+def _lacking(made: Plan) -> Iterator[str]:
+    """Yield who is unplaced or degraded, with each set of causes that would have to go."""
+    for unplaced in made.unplaced:
+        yield f"unplaced  {unplaced.id} ({unplaced.kind}): {_causes(unplaced.causes)}"
+        for repair in unplaced.repairs:
+            yield f"          repair: {repair.change} ({repair.cost_per_hour:+.4f} {made.cost.currency}/h)"
+    for workload in made.workloads:
+        if workload.status == "degraded":
+            yield f"degraded  {workload.id} ({workload.kind}): {_causes(workload.causes)}"
+
+
+def _causes(causes: tuple[tuple[str, ...], ...]) -> str:
+    shown = " or ".join(" with ".join(cause) for cause in causes[:MOST_CAUSES])
+    more = f" (and {len(causes) - MOST_CAUSES} more)" if len(causes) > MOST_CAUSES else ""
+    return f"because of {shown}{more}" if causes else "no set of up to three rules would place it if set aside"
+
+
+def _costs(made: Plan) -> Iterator[str]:
+    cost = made.cost
+    if cost.gap == 0:
+        proven = "proven optimal"
+    else:
+        over = "all plans" if cost.gap_over == "all" else "the same set"
+        proven = f"gap {'unknown' if cost.gap is None else f'{100 * cost.gap:.2f} %'} over {over}"
+    yield (
+        f"cost      {cost.per_hour:.4f} {cost.currency}/h (egress {cost.egress_per_hour:.4f}, whole nodes "
+        f"{cost.billed_per_hour:.4f}), bound {cost.lower_bound_per_hour:.4f}: {proven}"
+    )
+
+
+def _refuse_changes(before: Plan, made: Plan) -> None:
+    from placement.difference import difference
+
+    changes = difference(before, made)
+    if changes:
+        for line in changes.lines():
+            out().print(line, markup=False)
+        raise typer.Exit(REFUSED)
+
+
+def _next(made: Plan, fleet: Path, to: Path | None) -> str:
+    if to is None:
+        return f"hybrid plan {fleet} -o plan.json"
+    lacking = [w.id for w in made.unplaced] + [w.id for w in made.workloads if w.status == "degraded"]
+    return f"hybrid explain {to} {lacking[0]} --fleet {fleet}" if lacking else f"hybrid check {to} {fleet}"

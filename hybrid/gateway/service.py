@@ -1,0 +1,254 @@
+"""The composition root of a site: opens the installed release, its engines, its log and its keys, and listens.
+
+Two doors: one for callers with a credential (a port on loopback by default, or a socket), and, where the site has a
+wire, one for other gateways (TLS 1.3, mutual). Everything is opened before anything listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from hybrid.errors import InputError
+from hybrid.evidence.commitment import BodyKeys
+from hybrid.evidence.log import EvidenceLog
+from hybrid.gateway.chain import Chain, wanted
+from hybrid.gateway.credentials import FILE, Credentials
+from hybrid.gateway.engines import Engine, Wanted, engines_for
+from hybrid.gateway.front import Front
+from hybrid.gateway.identity import Identity, read_identity
+from hybrid.gateway.journal import Journal
+from hybrid.gateway.ladder import Epoch, Receiver, Replays
+from hybrid.gateway.limits import Limits
+from hybrid.gateway.listening import listen, listen_unix, listening
+from hybrid.gateway.metrics import Metrics
+from hybrid.gateway.protocols import dryrun, hop, oip, openai
+from hybrid.gateway.registry import Registry, moment
+from hybrid.gateway.run import NoHops
+from hybrid.gateway.table import Table
+from hybrid.gateway.tls import server_context
+from hybrid.gateway.transport import Transport
+
+PEERS = Path("gateway") / "peers.json"
+DISK_WAITERS = 8
+
+
+class Installed(Protocol):
+    """What this service needs of `bundles.release.Release`: signed, verified and opened."""
+
+    @property
+    def root(self) -> Path:
+        """The box's root folder."""
+
+    @property
+    def number(self) -> int:
+        """The number of the release."""
+
+    @property
+    def site_plan(self) -> Mapping[str, Any]:
+        """The signed site plan."""
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Logical path to verified file."""
+
+
+@dataclass(frozen=True)
+class Doors:
+    """Where to listen.
+
+    Attributes:
+        host, port: for callers; port 0 takes a free one.
+        socket: a Unix socket for callers instead of host and port.
+        hop_host, hop_port: for other gateways; None where the site has no wire.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8470
+    socket: Path | None = None
+    hop_host: str = "0.0.0.0"
+    hop_port: int | None = None
+
+
+class Gateway:
+    """Everything of one site, opened; `serve` runs it, tests mount its two applications where they like."""
+
+    def __init__(
+        self,
+        release: Installed,
+        *,
+        clock: Callable[[], dt.datetime],
+        suspect: Callable[[], bool] = lambda: False,
+        engines: Mapping[Wanted, Engine] | None = None,
+        peers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Open the release's table, keys, log and engines.
+
+        Args:
+            release: the installed release.
+            clock: effective time, UTC.
+            suspect: says that the clock is not to be believed; then nothing leaves the site.
+            engines: further engines (the region's), which take precedence over those on onnxruntime.
+            peers: site to `https://host:port`; by default `gateway/peers.json` under the root.
+        """
+        plan = release.site_plan
+        self.table = Table.of(plan["table"])
+        self.metrics, self.limits, self.clock = Metrics(), Limits(time.monotonic), clock
+        self.identity = read_identity(release.root / "identity")
+        self.credentials = Credentials.read(release.root / FILE, site=plan["site"])
+        self.receiver = _receiver(plan, self.table, self.identity, clock())
+        self.workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="stage")
+        self.disk = ThreadPoolExecutor(DISK_WAITERS, thread_name_prefix="disk")
+        given = dict(engines or {})
+        here = [want for want in _wanted_here(self.table) if want not in given]
+        self.engines = engines_for(release, here, knowledge=release.root / "knowledge") | given
+        evidence = release.root / "evidence"
+        self.log = EvidenceLog.open(evidence, origin=plan["site"], key=self.identity.log, now=clock)
+        self.journal = Journal(
+            self.log, BodyKeys(evidence, clock), self.disk, plan["site"], plan["planDigest"], plan["epoch"], clock
+        )
+        self.transport = self._transport(read_peers(release.root) if peers is None else peers, suspect)
+        self.chain = Chain(
+            self.table, self.engines, self.transport or NoHops(), self.journal, self.metrics, self.workers
+        )
+        self.journal.note("start", {"release": release.number})
+
+    def _transport(self, peers: Mapping[str, str], suspect: Callable[[], bool]) -> Transport | None:
+        if not peers:
+            return None
+        return Transport(self.identity, self.receiver, self.journal, self.metrics, peers, suspect)
+
+    def front(self) -> Any:
+        """Return the application for callers."""
+        front = Front(self.table, self.credentials, self.chain, self.journal, self.limits, self.metrics)
+        return _application([route for protocol in (openai, oip, dryrun) for route in protocol.routes(front)])
+
+    def receiving(self) -> Any:
+        """Return the application for other gateways."""
+        door = hop.Receiving(self.receiver, Replays(), self.chain, self.journal, self.limits, self.metrics, self.clock)
+        return _application(hop.routes(door))
+
+    def context(self) -> Any:
+        """Return the TLS context of the door for other gateways."""
+        certificates = self.receiver.registry.certificates(self.clock())
+        return server_context(self.identity.certificate, self.identity.tls_key, certificates)
+
+    async def close(self) -> None:
+        """Finish: count what was only counted, sign the log's head, end the threads."""
+        if self.transport is not None:
+            await self.transport.close()
+        counted = self.metrics.refusals()
+        if counted:
+            self.journal.note("counters", {"counts": counted})
+        self.journal.note("stop", {})
+        self.workers.shutdown(wait=True, cancel_futures=True)
+        self.disk.shutdown(wait=True)
+        self.log.close()
+
+
+def _application(routes: Iterable[Any]) -> Any:
+    from starlette.applications import Starlette
+
+    return Starlette(routes=list(routes))
+
+
+def _receiver(plan: Mapping[str, Any], table: Table, identity: Identity, started: dt.datetime) -> Receiver:
+    registry = Registry.of(plan)
+    epochs = (Epoch(plan["epoch"], plan["planDigest"], table),)
+    if table.site != plan["site"]:
+        raise InputError(f"the table is of {table.site}, the site plan of {plan['site']}", advice="build it again")
+    mine = registry.find(identity.passport_id, "passport", started)
+    if mine is None or mine.site != plan["site"]:
+        raise InputError(
+            f"the signed plan does not know this box's passport key {identity.passport_id[:19]}…",
+            advice="send identity/request.json home, have it admitted, and install the bundle built with it",
+        )
+    return Receiver(plan["site"], registry, epochs, started.replace(microsecond=0))
+
+
+def _wanted_here(table: Table) -> list[Wanted]:
+    """Return the engines that this site's own targets ask for."""
+    targets = [
+        target
+        for workload in table.workloads.values()
+        for assignment in workload.assignments
+        for entry in assignment.stages.values()
+        for target in entry.targets
+        if target.site == table.site and target.role != "queue"
+    ]
+    return list(dict.fromkeys(wanted(target) for target in targets))
+
+
+def read_peers(root: Path) -> dict[str, str]:
+    """Return site -> address from `gateway/peers.json`. Raises InputError when it is not such a file."""
+    path = root / PEERS
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON: {error}", advice='write {"dc-paris": "https://10.0.0.1:8471"}') from None
+    if not isinstance(found, dict) or not all(str(url).startswith("https://") for url in found.values()):
+        raise InputError(f"{path}: every peer needs an https:// address", advice="passports travel over TLS alone")
+    return {str(site): str(url) for site, url in found.items()}
+
+
+def effective_clock(plan: Mapping[str, Any]) -> Callable[[], dt.datetime]:
+    """Return the time to judge by: the machine's clock, never before the plan was issued."""
+    floor = moment(plan["issued"])
+    return lambda: max(floor, dt.datetime.now(dt.UTC))
+
+
+def serve(
+    root: Path, doors: Doors, *, engines: Mapping[Wanted, Engine] | None = None, ready: Callable[[str], None] = print
+) -> None:
+    """Open the installed release under `root` and serve it until SIGINT or SIGTERM.
+
+    Args:
+        root: the box's root folder.
+        doors: where to listen.
+        engines: further engines, such as the region's.
+        ready: called once with the address for callers, when everything listens.
+
+    Raises:
+        HybridError: an address is taken, the log is in use; InputError, EvidenceError: see `Gateway`.
+    """
+    import uvloop
+
+    from bundles.release import open_release
+
+    release = open_release(root)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(release, doors, engines, ready))
+
+
+async def _serve(
+    release: Installed, doors: Doors, engines: Mapping[Wanted, Engine] | None, ready: Callable[[str], None]
+) -> None:
+    import signal
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    bound = listen_unix(doors.socket) if doors.socket else listen(doors.host, doors.port)
+    gateway = Gateway(release, clock=effective_clock(release.site_plan), engines=engines)
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(listening(gateway.front(), bound))
+            if doors.hop_port is not None:
+                hops = listen(doors.hop_host, doors.hop_port)
+                await stack.enter_async_context(listening(gateway.receiving(), hops, tls=gateway.context()))
+            ready(str(doors.socket) if doors.socket else "http://{}:{}".format(*bound.getsockname()[:2]))
+            await stop.wait()
+    finally:
+        await gateway.close()
+        bound.close()

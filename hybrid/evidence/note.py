@@ -8,7 +8,6 @@ can be told from a silent one.
 from __future__ import annotations
 
 import datetime as dt
-import hmac
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from hashlib import sha256
@@ -58,7 +57,7 @@ def parse_verifier_key(text: str) -> tuple[str, Ed25519PublicKey]:
         public = Ed25519PublicKey.from_public_bytes(raw[1:])
     except ValueError as error:
         raise EvidenceError(f"not a verifier key of the form name+id+base64: {text.strip()[:80]!r}") from error
-    if not hmac.compare_digest(identity, key_id(name, public).hex()):
+    if identity != key_id(name, public).hex():
         raise EvidenceError(f"the verifier key of {name} does not match its own id", advice="copy it again, whole")
     return name, public
 

@@ -36,6 +36,7 @@ class Line:
     data: str
     ends: tuple[str, str]
     planned: int = 0
+    primary: bool = False
     observed: int = 0
     breach: bool = False
     forward: bool = False
@@ -73,6 +74,7 @@ def _lines(report: Mapping[str, Any]) -> list[Line]:
         data = _class(flow["data"])
         line = found.setdefault((first, second, data), Line(data, (first, second)))
         line.planned += flow["planned"] is not None
+        line.primary |= flow["role"] == "primary"
         line.observed += flow["observed"]["sent"] or flow["observed"]["received"]
         line.breach |= flow["state"] == "breach"
         line.forward |= flow["from"] == first
@@ -90,12 +92,16 @@ def _lines(report: Mapping[str, Any]) -> list[Line]:
 
 def _class(data: list[str]) -> str:
     """Return the class that a line is coloured by: a person's before a system's, then by name."""
-    return min(data, key=lambda key: (not key.startswith("user"), key), default="unknown")
+    return min(data, key=_rank, default="unknown")
+
+
+def _rank(data: str) -> tuple[bool, str]:
+    return not data.startswith("user"), data
 
 
 def _letters(classes: Iterable[str]) -> dict[str, tuple[str, int]]:
     """Return a letter and a colour number for each class."""
-    return {data: (chr(65 + at % 26), at % COLOURS) for at, data in enumerate(sorted(set(classes)))}
+    return {data: (chr(65 + at % 26), at % COLOURS) for at, data in enumerate(sorted(set(classes), key=_rank))}
 
 
 def _readable(sites: list[dict[str, Any]], crossing: set[str]) -> tuple[list[dict[str, Any]], int]:
@@ -139,19 +145,22 @@ def _curves(lines: list[Line], boxes: Mapping[str, Box], letters: Mapping[str, t
         for end, other in (line.ends, line.ends[::-1]):
             place = sorted(ports[end]).index((boxes[other].y, number)) + 1
             heights.append(boxes[end].y + BOX_HEIGHT * place // (len(ports[end]) + 1))
-        yield _curve(line, begin, finish, heights, letters[line.data])
+        yield _curve(
+            line, begin, finish, heights, letters[line.data], 0.52 if line.breach else 0.22 + 0.09 * (number % 3)
+        )
 
 
-def _curve(line: Line, begin: Box, finish: Box, heights: list[int], letter: tuple[str, int]) -> str:
+def _curve(line: Line, begin: Box, finish: Box, heights: list[int], letter: tuple[str, int], at: float) -> str:
     points = _points(begin, finish, heights)
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = points
     path = f"M{x0},{y0} C{x1},{y1} {x2},{y2} {x3},{y3}"
     kind = "breach" if line.breach else f"c{letter[1]}"
     heads = ' marker-end="url(#head)"' * line.forward + ' marker-start="url(#head)"' * line.backward
-    drawn = f'<path class="flow {kind}" d="{path}"{heads}/>'
+    spare = " spare" if not (line.primary or line.breach) else ""
+    drawn = f'<path class="flow {kind}{spare}" d="{path}"{heads}/>'
     if line.observed:
         drawn += f'<path class="seen{" seen-breach" * line.breach}" d="{path}" transform="translate(0 5)"/>'
-    at = 0.3 if begin.left else 0.7
+    at = at if begin.left else 1 - at
     x, y = (
         round((1 - at) ** 3 * a + 3 * at * (1 - at) ** 2 * b + 3 * at * at * (1 - at) * c + at**3 * d)
         for a, b, c, d in zip(*points, strict=True)
@@ -213,7 +222,8 @@ def _legend(letters: Mapping[str, tuple[str, int]]) -> str:
         for data, (letter, colour) in letters.items()
     )
     return (
-        f'<ul class="legend">{classes}<li><span class="swatch solid" aria-hidden="true"></span>solid: planned</li>'
+        f'<ul class="legend">{classes}<li><span class="swatch" aria-hidden="true"></span>solid: planned</li>'
+        '<li><span class="swatch thin" aria-hidden="true"></span>thin: fallback</li>'
         '<li><span class="swatch dots" aria-hidden="true"></span>dotted: observed (crossings)</li>'
         '<li><span class="swatch breach" aria-hidden="true"></span>red: breach</li></ul>'
     )

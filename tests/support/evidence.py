@@ -84,10 +84,11 @@ TRIAGE = a_flow("input", "triage", "clinic-lyon", "dc-ohio", health=False)
 
 def a_workload(pipeline: str, origin: str, *flows: dict[str, Any], **fields: Any) -> dict[str, Any]:
     stage = {"stage": "triage", "site": origin, "model": "message-triage", "variant": "w8", "hardware": "box"}
+    stage |= {"label": [HEALTH], "rules": RULES}
     return {
         "id": f"{pipeline}@{origin}", "pipeline": pipeline, "origin": origin, "tenant": "default", "rate": 0.01,
         "status": "placed", "fallbacks": [], "latency_ms": {"modelled": 1.0, "limit": None},
-        "assignments": [{"fraction": 1.0, "flows": list(flows), "stages": [stage | {"label": [HEALTH], "rules": RULES}]}],
+        "assignments": [{"fraction": 1.0, "flows": list(flows), "stages": [stage]}],
         **fields,
     }  # fmt: skip
 
@@ -128,7 +129,8 @@ def a_crossing(kind: str, site: str, flow: dict[str, Any], **fields: Any) -> dic
     about = {key: flow[key] for key in ("fromStage", "toStage", "from", "to", "route", "role")}
     return {
         "kind": kind, "site": site, "workload": f"{pipeline}@clinic-lyon", "pipeline": pipeline, "flow": about,
-        "label": flow["label"], "verdict": "permit", "rules": flow["rules"], "planDigest": DIGEST, "bytes": 6000, **fields,
+        "label": flow["label"], "verdict": "permit", "rules": flow["rules"], "planDigest": DIGEST,
+        "bytes": 6000, **fields,
     }  # fmt: skip
 
 

@@ -11,9 +11,10 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hybrid.errors import InputError
+from hybrid.knowledge.store import digest_of
 from hybrid.models.offline import go_offline
 from hybrid.models.workshop import REFERENCE, Workshop, replacing
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-HEAD_NODES = ("head/matmul", "head/add", "head/softmax")
+WEIGHT, BIAS = "head.weight", "head.bias"
 INVERSE_REGULARISATION = 3.0
 DECIMALS = 4
 
@@ -34,6 +35,15 @@ class Labelled:
     text: str
     label: str
     split: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """A logistic head: weights (width, labels), bias (labels), and the labels in order."""
+
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    labels: tuple[str, ...]
 
 
 def read_labelled(path: Path) -> list[Labelled]:
@@ -73,21 +83,43 @@ def train_classifier(embedder: str, model: str, texts: Path, workshop: Workshop)
     Raises:
         InputError: the texts are not as declared, or the embedder is not in the workshop.
     """
-    import onnx
-
-    labelled = read_labelled(texts)
-    files = workshop.files(embedder, REFERENCE)
+    labelled, source = read_labelled(texts), workshop.source(embedder)
     labels = sorted({one.label for one in labelled})
     train = [one for one in labelled if one.split == "train"]
-    weights, bias = fit(embed(files, [one.text for one in train]), [labels.index(one.label) for one in train])
-    with replacing(workshop.variant(model, REFERENCE)) as folder:
-        onnx.save(merge(onnx.load(files["model.onnx"]), weights, bias, labels), folder / "model.onnx")
-        shutil.copyfile(files["tokenizer.json"], folder / "tokenizer.json")
-    base = workshop.source(embedder)
-    from hybrid.knowledge.store import digest_of
+    vectors = embed(workshop.files(embedder, REFERENCE), [one.text for one in train])
+    weights, bias = fit(vectors, [labels.index(one.label) for one in train])
+    folder = put_head(Head(weights, bias, tuple(labels)), embedder, model, REFERENCE, workshop)
+    workshop.write_source(
+        replace(source, model=model, task="classify", embedder=embedder, data=texts.name, data_digest=digest_of(texts))
+    )
+    return folder
 
-    workshop.write_source(replace(base, model=model, task="classify", data=texts.name, data_digest=digest_of(texts)))
-    return workshop.variant(model, REFERENCE)
+
+def put_head(head: Head, embedder: str, model: str, variant: str, workshop: Workshop) -> Path:
+    """Write `model`'s `variant`: `head` upon the same variant of `embedder`; return its folder.
+
+    Raises:
+        InputError: the embedder has no such variant.
+    """
+    import onnx
+
+    files = workshop.files(embedder, variant)
+    with replacing(workshop.variant(model, variant)) as folder:
+        merged = merge(onnx.load(files["model.onnx"]), head, digest_of(files["model.onnx"]))
+        onnx.save(merged, folder / "model.onnx")
+        shutil.copyfile(files["tokenizer.json"], folder / "tokenizer.json")
+    return workshop.variant(model, variant)
+
+
+def head_of(graph: Path) -> Head:
+    """Read the head back out of a classifier's graph."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(graph)
+    told = {entry.key: entry.value for entry in model.metadata_props}
+    found = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer if one.name in (WEIGHT, BIAS)}
+    return Head(found[WEIGHT], found[BIAS], tuple(json.loads(told["labels"])))
 
 
 def embed(files: dict[str, Path], texts: Sequence[str]) -> NDArray[np.float32]:
@@ -114,35 +146,31 @@ def fit(vectors: NDArray[np.float32], targets: list[int]) -> tuple[NDArray[np.fl
     return coefficients.T.round(DECIMALS).astype(np.float32), intercept.round(DECIMALS).astype(np.float32)
 
 
-def merge(
-    embedder: onnx.ModelProto, weights: NDArray[np.float32], bias: NDArray[np.float32], labels: list[str]
-) -> onnx.ModelProto:
-    """Put softmax(embedding · weights + bias) behind the embedder's output: one graph with the output `scores`."""
+def merge(embedder: onnx.ModelProto, head: Head, digest: str) -> onnx.ModelProto:
+    """Put softmax(embedding · weights + bias) behind the embedder: one graph, first output `scores`, then its own.
+
+    Args:
+        embedder: the embedder's graph, which is changed.
+        head: what to put upon it.
+        digest: of the embedder's file, so that a site that serves both opens the encoder once.
+    """
     from onnx import TensorProto, checker, helper, numpy_helper
 
     from hybrid.models.export import stamp
 
     graph = embedder.graph
-    embedding = graph.output[0].name
-    graph.initializer.extend(
-        [numpy_helper.from_array(weights, "head.weight"), numpy_helper.from_array(bias, "head.bias")]
-    )
-    matmul, add, softmax = HEAD_NODES
+    embedding = graph.output[0]
+    graph.initializer.extend([numpy_helper.from_array(head.weights, WEIGHT), numpy_helper.from_array(head.bias, BIAS)])
     graph.node.extend([
-        helper.make_node("MatMul", [embedding, "head.weight"], ["head/product"], name=matmul),
-        helper.make_node("Add", ["head/product", "head.bias"], ["head/logits"], name=add),
-        helper.make_node("Softmax", ["head/logits"], ["scores"], name=softmax, axis=-1),
+        helper.make_node("MatMul", [embedding.name, WEIGHT], ["head/product"], name="head/matmul"),
+        helper.make_node("Add", ["head/product", BIAS], ["head/logits"], name="head/add"),
+        helper.make_node("Softmax", ["head/logits"], ["scores"], name="head/softmax", axis=-1),
     ])  # fmt: skip
+    scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", len(head.labels)])
+    outputs = [scores, *graph.output]
     del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", len(labels)]))
-    stamp(embedder, {"task": "classify", "labels": json.dumps(labels, ensure_ascii=False)})
+    graph.output.extend(outputs)
+    labels = json.dumps(list(head.labels), ensure_ascii=False)
+    stamp(embedder, {"task": "classify", "labels": labels, "embedder": digest})
     checker.check_model(embedder)
     return embedder
-
-
-def confusion(labels: Sequence[str], truth: Sequence[str], given: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Count given labels by true label."""
-    counts: dict[str, Any] = {label: dict.fromkeys(labels, 0) for label in labels}
-    for true, got in zip(truth, given, strict=True):
-        counts[true][got] += 1
-    return counts

@@ -85,7 +85,7 @@ def evaluate(
     given = compare.texts(texts)
     outputs, costs = {}, {}
     for variant in variants:
-        outputs[variant], costs[variant] = probe(workshop.variant(model, variant), given)
+        outputs[variant], costs[variant] = probe(workshop.variant(model, variant), source.task, given)
         advance(1.0)
     qualities = {variant: compare.quality(texts, outputs[REFERENCE], outputs[variant]) for variant in variants}
     for variant in variants:
@@ -105,7 +105,7 @@ def _measured(
     return Measured(variant, digests, sum(path.stat().st_size for path in files.values()), cost, quality)
 
 
-def probe(folder: Path, texts: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+def probe(folder: Path, task: str, texts: Sequence[str]) -> tuple[Any, dict[str, Any]]:
     """Measure one variant in a fresh process: its outputs, and its numbers.
 
     Raises:
@@ -115,7 +115,7 @@ def probe(folder: Path, texts: Sequence[str]) -> tuple[Any, dict[str, Any]]:
 
     with tempfile.TemporaryDirectory() as scratch:
         request, out = Path(scratch, "request.json"), Path(scratch, "out.npy")
-        request.write_text(json.dumps({"texts": list(texts), "max_new_tokens": MAX_NEW_TOKENS}), "utf-8")
+        request.write_text(json.dumps({"task": task, "texts": list(texts), "max_new_tokens": MAX_NEW_TOKENS}), "utf-8")
         done = subprocess.run(
             [sys.executable, "-m", "hybrid.models.probe", str(folder), str(request), str(out)],
             capture_output=True, text=True, timeout=PROBE_SECONDS, env={**os.environ, **SWITCHES}, check=False,
@@ -124,7 +124,7 @@ def probe(folder: Path, texts: Sequence[str]) -> tuple[Any, dict[str, Any]]:
             last = (done.stderr.strip().splitlines() or ["no output"])[-1]
             raise HybridError(f"{folder} could not be measured: {last}", advice="make the variant again")
         numbers: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        if (folder / "model.onnx").is_file():
+        if task != "generate":
             return np.load(out), numbers
         return [json.loads(line) for line in out.read_text("utf-8").splitlines()], numbers
 

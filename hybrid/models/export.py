@@ -132,6 +132,23 @@ def _finish(path: Path, max_tokens: int) -> None:
     onnx.save(model, path)
 
 
+def export_decoder(folder: Path, graph: Path) -> None:
+    """Export the transformers folder of a generator to one decoder graph without a cache: `graph`."""
+    import onnx
+    from optimum.exporters.onnx import main_export
+
+    beside = graph.parent / "optimum"
+    main_export(
+        str(folder), str(beside), task="text-generation", local_files_only=True, do_validation=False, device="cpu",
+    )  # fmt: skip
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    model = onnx.load(beside / "model.onnx")
+    ends = config["eos_token_id"] if isinstance(config["eos_token_id"], list) else [config["eos_token_id"]]
+    stamp(model, {"task": "generate", "max_tokens": str(config["max_position_embeddings"]), "ends": json.dumps(ends)})
+    onnx.save(model, graph)
+    shutil.rmtree(beside)
+
+
 def stamp(model: onnx.ModelProto, properties: Mapping[str, str]) -> None:
     """Write `properties` into the graph's metadata, in order of name; what was there under other names stays."""
     merged = {entry.key: entry.value for entry in model.metadata_props} | dict(properties)

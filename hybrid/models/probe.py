@@ -1,7 +1,7 @@
 """Measures one variant in a process of its own: cold start, memory, CPU time per shape, and the outputs themselves.
 
-Run as `python -m hybrid.models.probe FOLDER REQUEST OUT`. REQUEST is JSON: `{"texts": [...], "max_new_tokens": n}`.
-A graph is measured with what the edge has, and with nothing else imported; a transformers folder with torch. The
+Run as `python -m hybrid.models.probe FOLDER REQUEST OUT`. REQUEST is JSON: `{"task", "texts", "max_new_tokens"}`. A
+graph is measured with what the edge has, and with nothing else imported; a transformers folder with torch. The
 numbers go to stdout as JSON, the outputs to OUT (`.npy` for a graph, JSON lines of tokens for a generator).
 """
 
@@ -12,7 +12,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from hybrid.gateway.engines.text import TextModel
@@ -92,11 +92,30 @@ def _batch_cosine(model: TextModel, texts: list[str], alone: Any) -> float:
     return float(((together * alone).sum(axis=1) / norms).min())
 
 
-def generator(folder: Path, texts: list[str], max_new_tokens: int, out: Path) -> dict[str, Any]:
-    """Measure a generator on prompts: tokens of each answer, CPU time per answer and per token."""
+class Answers(Protocol):
+    """What both kinds of generator do."""
+
+    def generate_tokens(self, prompt: str, max_new_tokens: int) -> tuple[str, list[int]]:
+        """Answer a prompt greedily: the text and its tokens."""
+
+
+def opened_generator(folder: Path) -> Answers:
+    """Open a decoder graph with what the edge has, or a transformers folder with torch on one thread."""
+    if (folder / "model.onnx").is_file():
+        from hybrid.gateway.engines.decoder import Decoder
+
+        return Decoder.open(folder / "model.onnx", folder / "tokenizer.json")
+    import torch
+
     from hybrid.models.generator import load_generator
 
-    opened = load_generator(folder)
+    torch.set_num_threads(1)
+    return load_generator(folder)
+
+
+def generator(folder: Path, texts: list[str], max_new_tokens: int, out: Path) -> dict[str, Any]:
+    """Measure a generator on prompts: tokens of each answer, CPU time per answer and per token."""
+    opened = opened_generator(folder)
     opened.generate_tokens(texts[0], max_new_tokens)
     cold, settled = time.process_time(), memory_bytes("VmRSS")
     start = time.process_time()
@@ -116,10 +135,10 @@ def generator(folder: Path, texts: list[str], max_new_tokens: int, out: Path) ->
 def main(folder: str, request: str, out: str) -> None:
     """Measure what stands in `folder` and print the numbers."""
     asked = json.loads(Path(request).read_text("utf-8"))
-    if (Path(folder) / "model.onnx").is_file():
-        found = graph(Path(folder), asked["texts"], Path(out))
-    else:
+    if asked["task"] == "generate":
         found = generator(Path(folder), asked["texts"], asked["max_new_tokens"], Path(out))
+    else:
+        found = graph(Path(folder), asked["texts"], Path(out))
     print(json.dumps(found))
 
 

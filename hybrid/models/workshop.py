@@ -33,6 +33,7 @@ class Source:
     package: str
     digest: str
     licence: str
+    embedder: str = ""
     data: str = ""
     data_digest: str = ""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.errors import InputError
-from hybrid.gateway.engines import Files
+from hybrid.gateway.engines.opening import Files
 from hybrid.gateway.engines.stages import Classify
 from hybrid.gateway.engines.text import TextModel
 

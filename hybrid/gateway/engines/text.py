@@ -1,14 +1,14 @@
 """A text model of the edge: one ONNX graph and its tokenizer, without transformers.
 
 The graph says in its metadata what it is for (`task`), how long a text may be (`max_tokens`) and, for a classifier,
-its `labels`. It takes `input_ids` and `attention_mask` of shape (1, tokens), int64; one text at a time, since
-dynamic int8 depends on its batch and batching does not pay on two cores.
+its `labels` and the digest of the `embedder` that it stands on. It takes `input_ids` and `attention_mask` of shape
+(1, tokens), int64; one text at a time, since dynamic int8 depends on its batch and batching does not pay on two cores.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_WINDOWS = 8
+EMBEDDING = "sentence_embedding"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class TextModel:
     task: str
     labels: tuple[str, ...]
     max_tokens: int
+    output_name: str
+    embedder: str = ""
 
     @classmethod
     def open(cls, model: Path, tokenizer: Path) -> TextModel:
@@ -50,7 +53,13 @@ class TextModel:
             properties["task"],
             tuple(json.loads(properties.get("labels", "[]"))),
             max_tokens,
+            session.get_outputs()[0].name,
+            properties.get("embedder", ""),
         )
+
+    def as_embedder(self) -> TextModel:
+        """Return the encoder below a classifier: the same session and tokenizer, asked for the embedding."""
+        return replace(self, task="embed", labels=(), output_name=EMBEDDING, embedder="")
 
     def output(self, text: str) -> NDArray[np.float32]:
         """Return the graph's output for the first `max_tokens` tokens of `text`: a vector."""
@@ -68,14 +77,13 @@ class TextModel:
         import numpy as np
 
         tokens = np.asarray([ids], dtype=np.int64)
-        name = self.session.get_outputs()[0].name
-        (found,) = run(self.session, [name], {"input_ids": tokens, "attention_mask": np.ones_like(tokens)})
+        (found,) = run(self.session, [self.output_name], {"input_ids": tokens, "attention_mask": np.ones_like(tokens)})
         vector: NDArray[np.float32] = found[0]
         return vector
 
 
-def open_tokenizer(path: Path, max_tokens: int) -> Any:
-    """Open a `tokenizer.json` with the length cap and no padding.
+def open_tokenizer(path: Path, max_tokens: int | None) -> Any:
+    """Open a `tokenizer.json` without padding, and with a length cap where there is one.
 
     Raises:
         InputError: the file is missing or is no tokenizer.
@@ -88,6 +96,9 @@ def open_tokenizer(path: Path, max_tokens: int) -> Any:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises bare Exception
         raise InputError(f"{path}: not a tokenizer: {error}", advice="export the model again") from error
-    tokenizer.enable_truncation(max_tokens, stride=max_tokens // 8)
+    if max_tokens is None:
+        tokenizer.no_truncation()
+    else:
+        tokenizer.enable_truncation(max_tokens, stride=max_tokens // 8)
     tokenizer.no_padding()
     return tokenizer

@@ -7,7 +7,6 @@ carrier. So signing on several machines is: build, carry the request round, buil
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +20,7 @@ from bundles.bill import bill_of
 from bundles.document import Noun, canonical, digest, plain, read, stamp, unstamp
 from bundles.errors import InputError
 from bundles.nouns import BundleManifest, Component, Named, PlanKey, Requirement, SitePlan
-from bundles.store import CHUNK, write_durably
+from bundles.store import CHUNK, sync_tree, write_durably
 from bundles.trust.repository import Repository
 from bundles.trust.stock import CryptoSigner, TargetFile
 from bundles.verification import bundle_wrapper
@@ -332,4 +331,4 @@ def _finish(part: Path, repository: Repository, site: str, blobs: _Blobs, entrie
     index = oci.Index(manifests=(oci.tagged(data, oci.TUF, layout.TUF_TAG), *entries))
     (part / "index.json").write_bytes(canonical(index))
     (part / "oci-layout").write_bytes(oci.LAYOUT_FILE)
-    os.sync()
+    sync_tree(part)

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Iterable
@@ -17,7 +16,7 @@ from pathlib import Path
 from bundles.document import canonical, read
 from bundles.errors import InputError, MediumError, TrustError
 from bundles.nouns import SiteRecord
-from bundles.store import CHUNK
+from bundles.store import CHUNK, sync_tree
 from bundles.trust.metadata import METADATA_CAP
 
 SUMS = "SHA256SUMS"
@@ -52,7 +51,7 @@ def write_seed(out: Path, root: bytes, site: SiteRecord, wheels: Iterable[Path] 
     files = sorted(path for path in part.rglob("*") if path.is_file())
     sums = "".join(f"{_sha256(path)}  {path.relative_to(part).as_posix()}\n" for path in files)
     (part / SUMS).write_text(sums)
-    os.sync()
+    sync_tree(part)
     part.rename(out)
     return "sha256:" + hashlib.sha256(sums.encode()).hexdigest()
 

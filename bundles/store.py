@@ -28,6 +28,17 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sync_tree(folder: Path) -> None:
+    """Make every file and every name below `folder` durable; for trees of few files."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    sync_folder(folder)
+
+
 def make_folders(folder: Path, mode: int = 0o755) -> None:
     """Make `folder`, with `mode`, and its parents, durably."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]

@@ -15,9 +15,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bundles.assembly import Built, Cargo, assemble
 from bundles.document import canonical, digest, stamp
 from bundles.enrolment import Enrolled, enrol
+from bundles.errors import BundleError
 from bundles.gate import Machine
 from bundles.install import Outcome, Standing, install, standing
 from bundles.layout import TUF_TAG, Box
@@ -28,6 +31,7 @@ from bundles.trust.clock import Reading
 from bundles.trust.custody import Custodian, load_signers, make_keys
 from bundles.trust.repository import Repository
 from bundles.trust.stock import CryptoSigner, Metadata
+from bundles.verification import Trust, VerifiedBundle, verify
 
 PASSPHRASE = b"correct horse battery"
 START = datetime(2026, 12, 1, 8, 0, 0, tzinfo=UTC)
@@ -260,3 +264,39 @@ def _tuf_artifact(bundle: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     index = json.loads((bundle / "index.json").read_bytes())
     entry = next(e for e in index["manifests"] if e["annotations"]["org.opencontainers.image.ref.name"] == TUF_TAG)
     return index, json.loads(take(bundle, entry["digest"]))
+
+
+@dataclass(frozen=True)
+class Published:
+    """An honest headquarters, one bundle of it, and a seed with its card."""
+
+    forge: BundleForge
+    bundle: Path
+    seed: Path
+    card: str
+
+    def box(self, root: Path, clock: FakeClock | None = None) -> ABox:
+        return ABox(root, clock or FakeClock()).enrol(self.seed, self.card)
+
+    def verify(self, bundle: Path) -> VerifiedBundle:
+        """Climb the ladder at headquarters, where there is no state and no gate."""
+        root = self.forge.repository.roots()[0].read_bytes()
+        with Medium(bundle) as medium:
+            return verify(medium, Trust(root, "production", self.forge.clock.now))
+
+
+def copy_of(bundle: Path, to: Path) -> Path:
+    shutil.copytree(bundle, to)
+    return to
+
+
+def refused(box: ABox, bundle: Path, code: str, kind: type[BundleError] = BundleError) -> BundleError:
+    """Install `bundle`, expect the refusal `code`, and hold that nothing on the box changed."""
+    before = box.snapshot()
+    with pytest.raises(kind) as caught:
+        box.install(bundle)
+    assert caught.value.code == code, str(caught.value)
+    assert caught.value.todo
+    assert caught.value.safe
+    assert box.snapshot() == before
+    return caught.value

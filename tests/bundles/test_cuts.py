@@ -1,0 +1,171 @@
+"""Power, disks and people cut an install at the worst moments: the old release serves on, the next run completes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bundles.errors import GateError
+from bundles.layout import Box
+from bundles.release import current_number, open_release
+from tests.support.bundles import ABox, BundleForge, Published
+
+INSTALL = """
+import sys, time
+from pathlib import Path
+from tests.support.bundles import ABox, FakeClock
+root, bundle, where, count = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+calls = 0
+def hang(*_):
+    global calls
+    calls += 1
+    if calls == count:
+        print("here", flush=True)
+        time.sleep(60)
+    return []
+ABox(root, FakeClock()).install(bundle, **{where: hang})
+"""
+
+
+def killed_at(box: ABox, bundle: Path, where: str, count: int = 1) -> None:
+    """Start an install in a process of its own and kill it (-9) when it gets to call `count` of `where`."""
+    command = [sys.executable, "-c", INSTALL, str(box.root), str(bundle), where, str(count)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("where", "count"), [("advance", 1), ("advance", 4), ("golden", 1)])
+def test_killed_before_the_switch(box: ABox, bundle: Path, where: str, count: int) -> None:
+    """Killed while copying, or just before the commit: nothing of the state changed, and a second run completes."""
+    before = box.snapshot()
+    killed_at(box, bundle, where, count)
+    assert box.snapshot() == before
+    assert current_number(Box(box.root)) is None
+    box.install(bundle)
+    assert open_release(box.root).number == 1
+    assert not list(box.root.rglob("*.part"))
+
+
+def test_killed_after_the_switch(box: ABox, bundle: Path) -> None:
+    killed_at(box, bundle, "health")
+    assert open_release(box.root).number == 1
+    assert box.install(bundle).record.written == 0
+
+
+def test_cut_between_state_and_switch(box: ABox, bundle: Path, published: Published) -> None:
+    """The state is raised first: the same bundle still installs, an older one never."""
+    box.install(bundle)
+    link = box.root / "current"
+    link.unlink()
+    (box.root / "releases" / "1" / "release.json").unlink()
+    assert box.install(bundle).record.number == 1
+    assert open_release(box.root).number == 1
+
+
+def test_too_little_space_is_said_before_anything_is_written(published: Published, tmp_path: Path) -> None:
+    done = on_a_small_disk(tmp_path, published, size="4m", fill="before")
+    assert done.stdout.splitlines() == ["SPACE", "unchanged", "no release", "0 blobs"], done.stderr
+
+
+def test_a_disk_that_fills_up_in_the_middle(published: Published, tmp_path: Path) -> None:
+    """Real ENOSPC half-way: the blob being written is gone, the state as it was, and freeing space completes it."""
+    done = on_a_small_disk(tmp_path, published, size="40m", fill="middle")
+    assert done.stdout.splitlines()[:3] == ["ENOSPC", "unchanged", "no release"], done.stderr
+    assert done.stdout.splitlines()[-1] == "installed 1", done.stderr
+
+
+SMALL_DISK = """
+import errno, sys
+from pathlib import Path
+from bundles.errors import SpaceError
+from bundles.layout import Box
+from bundles.release import current_number
+from tests.support.bundles import ABox, FakeClock
+root, bundle, seed, card, fill = Path(sys.argv[1]) / "box", *sys.argv[2:]
+box = ABox(root, FakeClock()).enrol(Path(seed), card)
+before, filler = box.snapshot(), Path(sys.argv[1]) / "filler"
+def fill_up(*_):
+    if filler.exists():
+        return
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+    with filler.open("r+b") as file:
+        file.truncate(max(0, filler.stat().st_size - 24576))
+try:
+    box.install(Path(bundle), advance=fill_up if fill == "middle" else None)
+except SpaceError as error:
+    print(error.code)
+except OSError as error:
+    print(errno.errorcode[error.errno])
+print("unchanged" if box.snapshot() == before else "changed")
+print("no release" if current_number(Box(root)) is None else "a release")
+print(len(list((root / "store").rglob("*/*/*"))), "blobs")
+if fill == "middle":
+    assert not list(root.rglob("*.part"))
+    filler.unlink()
+    print("installed", box.install(Path(bundle)).record.number)
+"""
+
+
+def on_a_small_disk(place: Path, published: Published, *, size: str, fill: str) -> subprocess.CompletedProcess[str]:
+    """Install onto a tmpfs of `size` in a mount namespace of its own."""
+    space = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
+    probe = subprocess.run([*space, "mount", "-t", "tmpfs", "none", str(place)], capture_output=True, check=False)
+    if probe.returncode:
+        pytest.skip("this kernel gives no mount namespace")
+    disk = place / "disk"
+    disk.mkdir()
+    script = f'mount -t tmpfs -o size={size} none "$1" && shift && exec "$@"'
+    arguments = [sys.executable, "-c", SMALL_DISK, str(disk), str(published.bundle), str(published.seed),
+                 published.card, fill]  # fmt: skip
+    return subprocess.run([*space, "sh", "-c", script, "sh", str(disk), *arguments], capture_output=True, text=True,
+                          cwd=Path(__file__).parents[2], check=False)  # fmt: skip
+
+
+def test_golden_checks_that_fail_refuse_the_release(box: ABox, bundle: Path) -> None:
+    before = box.snapshot()
+    with pytest.raises(GateError, match="GOLDEN"):
+        box.install(bundle, golden=lambda release: ["minilm/w8: cosine 0.2"])
+    assert box.snapshot() == before
+
+
+def test_an_unhealthy_release_rolls_back(tmp_path: Path) -> None:
+    """The service does not come up with the new release: the previous one serves again."""
+    forge = BundleForge(tmp_path)
+    box = forge.box()
+    box.install(forge.build())
+    forge.clock.pass_(days=1)
+    with pytest.raises(GateError, match="HEALTH"):
+        box.install(forge.build(forge.cargo(table={})), health=lambda release: ["port closed"])
+    assert current_number(Box(box.root)) == 1
+
+
+def test_a_damaged_blob_in_the_store_is_replaced(box: ABox, bundle: Path) -> None:
+    """A disk that rots: the service refuses to start, installing the same bundle again mends it."""
+    box.install(bundle)
+    path = open_release(box.root).files["models/minilm/w8/model.onnx"]
+    path.chmod(0o644)
+    path.write_bytes(b"rot" + path.read_bytes()[3:])
+    from bundles.errors import StateError
+
+    with pytest.raises(StateError, match="STORE"):
+        open_release(box.root)
+    box.install(bundle)
+    assert open_release(box.root).files["models/minilm/w8/model.onnx"].read_text().startswith("weights")
+
+
+def test_two_installs_at_once(box: ABox, bundle: Path) -> None:
+    with pytest.raises(GateError, match="BUSY"):
+        box.install(bundle, announce=lambda *_: box.install(bundle))

@@ -7,7 +7,7 @@ and an entry. Lists name alternatives; conditions are joined by *and*; no condit
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import get_args
 
@@ -15,7 +15,7 @@ from sites.country import Truth, country_of, within
 from sites.data import UNLABELLED, is_or_descends
 from sites.policy import Instrument, Rule
 from sites.question import Question, Window
-from sites.site import Assurance, Basis, Site
+from sites.site import Assurance, Basis, Party, Site
 from sites.truth import all_of, any_of
 
 _BASES: tuple[str, ...] = get_args(Basis)
@@ -80,9 +80,16 @@ def _identifiability(rule: Rule, question: Question, ground: Ground) -> Truth:
 
 
 def _basis(rule: Rule, question: Question, ground: Ground) -> Truth:
-    bases = [site.spec.basis for site in question.sites]
-    bases += [None if involved.party is None else involved.party.basis for involved in question.parties]
+    bases: list[str | None] = [site.spec.basis for site in question.sites]
+    bases += [basis for involved in question.parties for basis in _bases(involved.party)]
     return all_of(_reaches(basis, rule.basis) for basis in bases)
+
+
+def _bases(party: Party | None) -> Iterator[str | None]:
+    """Yield how firm the facts about a party and its controllers are; None where nobody says."""
+    yield None if party is None else party.basis
+    for controller in (party.controlled_by if party else None) or ():
+        yield from _bases(controller)
 
 
 def _assurances(rule: Rule, question: Question, ground: Ground) -> Truth:

@@ -46,8 +46,9 @@ class Rule(Noun):
     which any does. Conditions. Lists name alternatives. `countries` is about the place of the decision (`ORIGIN` is
     the origin's own country); `purposes` about the stage's purpose, which is one of them or lies below;
     `identifiability` about the atom; `assurances` about the site (of a hop both ends, in a prohibition either; unknown
-    for an intermediary); `basis` is reached by each site's facts, each party's, and the instrument's or assurance's
-    that counts. `confidence` omitted is low in a pack and high in the organisation's own rules.
+    for an intermediary); `basis` is reached by each site's facts, each party's with its controllers', and the
+    instrument's or assurance's that counts. `confidence` omitted is low in a pack and high in the organisation's own
+    rules.
     """
 
     id: Name

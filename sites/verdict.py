@@ -283,8 +283,7 @@ def _triggered(scope: Scope, question: Question) -> Truth:
     law = question.atom.law
     places: list[str | None] = [question.place, *([None] if law is None else law)]
     places += [None if involved.party is None else involved.party.country for involved in question.parties]
-    if question.site is not None:
-        places.append(question.site.spec.location)
+    places += [site.spec.location for site in question.sites]
     return any_of(within(place, scope.countries) for place in places)
 
 
@@ -314,5 +313,5 @@ def _of_purpose(question: Question) -> Iterator[_Finding]:
     if question.purpose is None:
         return
     purposes = question.atom.purposes
-    truth = None if purposes is None else any(is_or_descends(question.purpose, purpose) for purpose in purposes)
+    truth = any(is_or_descends(question.purpose, purpose) for purpose in purposes) if purposes else None
     yield _Finding(truth, "invariant/13")

@@ -28,7 +28,7 @@ def check(
     """Verify a plan against its fleet; exit 1 on findings, 2 when the plan is stale or cannot be read."""
     from placement.check import check as verify
     from placement.problem import KINDS
-    from sites.manifest import read_fleet
+    from sites.fleet import read_fleet
 
     document, signed_by = read_plan(plan)
     result = verify(document, read_fleet(fleet, KINDS))

@@ -75,5 +75,5 @@ def _loads(audit: Audit) -> Iterator[Finding]:
     yield from capacity.links(audit, load)
 
 
-CONSISTENCY: tuple[Check, ...] = (_placing, _flows, _loads, latency.latencies, cost.costs)
+CONSISTENCY: tuple[Check, ...] = (_placing, _flows, _loads, capacity.states, latency.latencies, cost.costs)
 """What makes a plan agree with itself and with the manifests, beside the invariants."""

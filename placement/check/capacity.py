@@ -13,6 +13,7 @@ from placement.check.load import Load, PoolKey
 from placement.check.presence import near
 from placement.check.result import Finding
 from placement.check.snapshot import speed_on
+from sites.data import Label
 from sites.site import Hardware
 
 LINK_SHARE = Fraction(7, 10)
@@ -22,18 +23,37 @@ SLACK = 1 + Fraction(1, 10**9)
 """What solvers leave over; far below what nine significant digits can show."""
 
 
+def pool_name(key: PoolKey) -> str:
+    """Return a pool's name for people."""
+    return "/".join(part for part in key if part)
+
+
+def states(audit: Audit) -> Iterator[Finding]:
+    """Yield every pool in which a stage that shares state meets another label or tenant."""
+    users: dict[PoolKey, set[tuple[bool, str, Label]]] = defaultdict(set)
+    for run in audit.runs:
+        for name, entry in run.stages.items():
+            stage = run.graph.stages.get(name)
+            if stage and entry.pool:
+                shared = stage.state == "shared"
+                users[entry.pool].add((shared, run.pipeline.metadata.tenant, run.labels.of(name) if shared else ()))
+    for key, kinds in sorted(users.items()):
+        if len(kinds) > 1 and any(shared for shared, _, _ in kinds):
+            yield Finding("plan/state", "", pool_name(key), "one label and tenant", f"{len(kinds)} kinds of use")
+
+
 def pools(audit: Audit, load: Load) -> Iterator[Finding]:
     """Yield every pool that is missing, needless, there twice, overloaded, or whose numbers are wrong."""
     listed: dict[PoolKey, PoolEntry] = {}
     for pool in audit.document.pools:
         if pool.key in listed or pool.key not in load.served:
             yield Finding(
-                "plan/pools", "", "/".join(pool.key), "one pool that a stage uses", "needless or listed twice"
+                "plan/pools", "", pool_name(pool.key), "one pool that a stage uses", "needless or listed twice"
             )
         listed[pool.key] = pool
     for key in sorted(load.served):
         if key not in listed:
-            yield Finding("plan/pools", "", "/".join(key), "a pool", "absent")
+            yield Finding("plan/pools", "", pool_name(key), "a pool", "absent")
         elif _throughput(audit, key) is not None:
             yield from _carries(audit, listed[key], load)
 
@@ -44,14 +64,14 @@ def throughputs(audit: Audit) -> dict[PoolKey, Fraction]:
 
 
 def _throughput(audit: Audit, key: PoolKey) -> Fraction | None:
-    site, model, variant, hardware = key
+    site, model, variant, hardware, _ = key
     group, chosen = audit.snapshot.group(site, hardware), audit.snapshot.variant(model, variant)
     speed = speed_on(chosen, group) if group and chosen else None
     return speed.throughput if speed else None
 
 
 def _carries(audit: Audit, pool: PoolEntry, load: Load) -> Iterator[Finding]:
-    name, whole = "/".join(pool.key), (_throughput(audit, pool.key) or 0) * pool.replicas
+    name, whole = pool_name(pool.key), (_throughput(audit, pool.key) or 0) * pool.replicas
     if load.reserved[pool.key] > whole * SLACK:
         asked = f"throughput of at least {float(load.reserved[pool.key]):.9g}/s"
         yield Finding("plan/load", "", name, asked, f"{float(whole):.9g}/s from {pool.replicas} replicas")
@@ -94,7 +114,7 @@ def _needs(variant: Variant) -> dict[str, Fraction]:
 
 
 def _adds_up(pool: PoolEntry, group: Hardware, variant: Variant) -> Iterator[Finding]:
-    name = "/".join(pool.key)
+    name = pool_name(pool.key)
     if sum(node.replicas for node in pool.nodes.values()) != pool.replicas or pool.replicas < 1:
         yield Finding("plan/nodes", "", name, f"{pool.replicas} replicas over its nodes", str(pool.nodes))
     known = {f"{group.name}-{index}" for index in range(group.count)}

@@ -35,7 +35,10 @@ class AtomEntry(Entry):
 
 
 class StageEntry(Entry):
-    """Where one stage of a workload runs; model, variant and hardware are None for a built-in stage."""
+    """Where one stage of a workload runs; model, variant and hardware are None for a built-in stage.
+
+    `partition` tells apart the pools of stages that share state.
+    """
 
     stage: str
     site: str
@@ -44,6 +47,14 @@ class StageEntry(Entry):
     hardware: str | None = None
     label: tuple[AtomEntry, ...]
     rules: tuple[str, ...]
+    partition: str = ""
+
+    @property
+    def pool(self) -> tuple[str, str, str, str, str] | None:
+        """Return what names the stage's pool; None for a built-in stage."""
+        if self.model is None or self.variant is None or self.hardware is None:
+            return None
+        return (self.site, self.model, self.variant, self.hardware, self.partition)
 
 
 class FlowEntry(Entry):
@@ -135,11 +146,12 @@ class PoolEntry(Entry):
     nodes: dict[str, NodeEntry]
     load: Number
     utilisation: Number
+    partition: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
+    def key(self) -> tuple[str, str, str, str, str]:
         """Return what names the pool."""
-        return (self.site, self.model, self.variant, self.hardware)
+        return (self.site, self.model, self.variant, self.hardware, self.partition)
 
 
 class CostEntry(Entry):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
 from placement.check.audit import Run, exact
 
-PoolKey = tuple[str, str, str, str]
-"""Site, model, variant, hardware."""
+PoolKey = tuple[str, str, str, str, str]
+"""Site, model, variant, hardware, partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,8 @@ def load_of(runs: Iterable[Run]) -> Load:
     return Load(served, reserved, {key: frozenset(names) for key, names in stores.items()}, carried)
 
 
-def _pool_rates(run: Run) -> Iterable[tuple[PoolKey, Fraction, str | None]]:
+def _pool_rates(run: Run) -> Iterator[tuple[PoolKey, Fraction, str | None]]:
     for name, entry in run.stages.items():
         stage = run.graph.stages.get(name)
-        if stage and entry.model and entry.variant and entry.hardware:
-            key = (entry.site, entry.model, entry.variant, entry.hardware)
-            yield key, run.rate * exact(stage.share), stage.knowledge
+        if stage and entry.pool:
+            yield entry.pool, run.rate * exact(stage.share), stage.knowledge

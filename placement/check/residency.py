@@ -15,8 +15,6 @@ from placement.check.snapshot import serves
 from placement.pipeline import Stage
 from sites.site import EXPECTED_ROLES, Activity
 
-PURPOSE_LAYER = "invariant/13"
-
 
 def activities_of(stage: Stage, *, fallback: bool = False) -> tuple[Activity, ...]:
     """Return the activities of a stage beside process, log and access."""
@@ -63,8 +61,8 @@ def cited(run: Run, subject: str, decisions: Iterable[Decision], stated: tuple[s
     found = list(decisions)
     if any(decision.judgement.outcome != "permit" for decision in found):
         return
-    expected = sorted({rule for decision in found for rule in decision.judgement.rules} - {PURPOSE_LAYER})
-    if [rule for rule in stated if rule != PURPOSE_LAYER] == expected:
+    expected = sorted({rule for decision in found for rule in decision.judgement.rules})
+    if list(stated) == expected:
         return
     missing = {rule.split("/")[0] for rule in expected} - {rule.split("/")[0] for rule in stated}
     code = "invariant/8" if missing else "invariant/7"

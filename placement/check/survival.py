@@ -94,4 +94,6 @@ def _overloaded(audit: Audit, reserved: Mapping[PoolKey, Fraction]) -> Iterator[
     for key, rate in sorted(reserved.items()):
         if rate > throughput.get(key, 0) * capacity.SLACK:
             found = f"{float(throughput.get(key, 0)):.9g}/s"
-            yield Finding("plan/load", "", "/".join(key), f"throughput of at least {float(rate):.9g}/s", found)
+            yield Finding(
+                "plan/load", "", capacity.pool_name(key), f"throughput of at least {float(rate):.9g}/s", found
+            )

@@ -14,6 +14,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from sites.noun import Described
+
 EU = frozenset(
     [
         "AT",
@@ -89,6 +91,9 @@ def _meant(code: str) -> str:
     return f": did you mean {meant}?" if meant else ""
 
 
+_PLACE = "[A-Z]{2}(-[A-Z0-9]{1,3})?"
+
+
 def _country(code: str) -> str:
     if not is_country(code):
         raise ValueError(f"{code!r} is no ISO 3166-1 country code (two capitals such as FR){_meant(code)}")
@@ -107,9 +112,11 @@ def _region(code: str) -> str:
     return code if code in BLOCS else _place(code)
 
 
-CountryCode = Annotated[str, AfterValidator(_country)]
-Place = Annotated[str, AfterValidator(_place)]
-Region = Annotated[str, AfterValidator(_region)]
+CountryCode = Annotated[str, AfterValidator(_country), Described(lambda _: {"enum": sorted(_table()[0])})]
+Place = Annotated[str, AfterValidator(_place), Described(lambda plain: {**plain, "pattern": f"^{_PLACE}$"})]
+Region = Annotated[
+    str, AfterValidator(_region), Described(lambda plain: {**plain, "pattern": f"^(EU|EEA|{_PLACE[1:-1]})$"})
+]
 """A country, a subdivision or a bloc, as rules name them."""
 
 

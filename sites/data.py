@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator
 
 from sites.country import CountryCode
-from sites.noun import AsTuple, Noun, Strings
+from sites.noun import AsTuple, Described, Noun, Strings
 
 Identifiability = Literal["identified", "pseudonymised", "anonymised"]
 _IDENTIFIED_FIRST = get_args(Identifiability)
@@ -49,8 +49,8 @@ def _closest(key: str, table: int) -> str:
     return f"did you mean {close[0]!r}?" if close else f"such as {('user.contact', 'essential.service')[table]}"
 
 
-DataClass = Annotated[str, AfterValidator(_data_class)]
-Purpose = Annotated[str, AfterValidator(_purpose)]
+DataClass = Annotated[str, AfterValidator(_data_class), Described(lambda _: {"enum": sorted(_taxonomy()[0])})]
+Purpose = Annotated[str, AfterValidator(_purpose), Described(lambda _: {"enum": sorted(_taxonomy()[1])})]
 
 
 def is_or_descends(key: str, ancestor: str) -> bool:

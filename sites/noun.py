@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
 
@@ -38,10 +41,36 @@ def _one_or_many(value: Any) -> Any:
     return (value,) if isinstance(value, str) else _tuple(value)
 
 
-Name = Annotated[str, AfterValidator(_name)]
+@dataclass(frozen=True, slots=True)
+class Described:
+    """Gives an annotated type the JSON Schema that `describe` makes of its plain one, when an editor asks for it."""
+
+    describe: Callable[[dict[str, Any]], dict[str, Any]]
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return the schema (pydantic's hook)."""
+        return self.describe(dict(handler(core)))
+
+
+@dataclass(frozen=True)
+class OneOrManyOf(BeforeValidator):
+    """A list that may be written as its only item."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return the schema (pydantic's hook): the list, or one item of it."""
+        return with_single(dict(handler(core)))
+
+
+def with_single(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a list that may be written as its only item."""
+    ways = schema.get("anyOf", [schema])
+    return {"anyOf": [*ways, *(way["items"] for way in ways if way.get("type") == "array")]}
+
+
+Name = Annotated[str, AfterValidator(_name), Described(lambda plain: {**plain, "pattern": f"^{NAME.pattern}$"})]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 AsTuple = BeforeValidator(_tuple)
-OneOrMany = BeforeValidator(_one_or_many)
+OneOrMany = OneOrManyOf(_one_or_many)
 Names = Annotated[tuple[Name, ...], AsTuple]
 Strings = Annotated[tuple[str, ...], AsTuple]
 

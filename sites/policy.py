@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from sites.country import CountryCode, Region
 from sites.data import DataClass, DeclaredAtom, Identifiability, Purpose
-from sites.noun import AsTuple, Digest, Metadata, Name, Names, Noun, OneOrMany
+from sites.noun import AsTuple, Digest, Metadata, Name, Names, Noun, OneOrMany, OneOrManyOf
 from sites.site import Activity, Basis, Day
 
 ORG_DEFAULT = "org-default"
@@ -23,7 +23,7 @@ def _all_or_many(value: Any) -> Any:
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
-AllOrMany = BeforeValidator(_all_or_many)
+AllOrMany = OneOrManyOf(_all_or_many)
 
 
 class CompellableBy(Noun):

@@ -7,10 +7,10 @@ where erased, its leaf, and its inclusion proof under the last checkpoint). Send
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import os
+import shutil
 import tarfile
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
@@ -23,6 +23,7 @@ from hybrid.errors import EvidenceError
 from hybrid.evidence import merkle, note, segments
 from hybrid.evidence.audit import Audit, verify_log
 from hybrid.evidence.recovery import read_leaves, read_notes
+from hybrid.evidence.verifier import FILES
 
 FORMAT = "hybrid-evidence/1"
 
@@ -51,23 +52,27 @@ def export(directory: Path, out: Path, expected: str | None = None) -> Exported:
         )
     if not audit.signed:
         raise EvidenceError(f"{directory}: nothing is signed yet", advice="let the service sign a checkpoint first")
-    notes = read_notes(directory)
     tree = merkle.Tree(map(merkle.leaf_hash, itertools.islice(read_leaves(directory), audit.signed)))
-    files = {
-        "checkpoints.jsonl": b"".join(_checkpoint_lines(notes, tree)),
-        "records.jsonl": b"".join(_record_lines(directory, tree)),
-    }
-    files = {"manifest.json": _manifest(audit, tree, files), **files}
-    write = _write_tar if out.suffix == ".tar" else _write_folder
-    write(out, files)
-    return Exported(out, audit.origin, audit.signed, audit.unsigned, _digest(files["manifest.json"]))
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        files = {
+            "checkpoints.jsonl": _write(part / "checkpoints.jsonl", _checkpoint_lines(read_notes(directory), tree)),
+            "records.jsonl": _write(part / "records.jsonl", _record_lines(directory, tree)),
+        }
+        digest = _write(part / "manifest.json", [_manifest(audit, tree, files)])
+        (_as_tar if out.suffix == ".tar" else _as_folder)(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return Exported(out, audit.origin, audit.signed, audit.unsigned, digest)
 
 
-def _manifest(audit: Audit, tree: merkle.Tree, files: dict[str, bytes]) -> bytes:
+def _manifest(audit: Audit, tree: merkle.Tree, files: dict[str, str]) -> bytes:
     return _line({
         "format": FORMAT, "origin": audit.origin, "verifierKey": audit.verifier_key, "size": audit.signed,
         "root": _text(tree.root()), "unsigned": audit.unsigned,
-        "files": {name: _digest(data) for name, data in files.items()},
+        "files": files,
     })  # fmt: skip
 
 
@@ -95,23 +100,29 @@ def _text(data: bytes) -> str:
     return b64encode(data).decode()
 
 
-def _digest(data: bytes) -> str:
-    return "sha256:" + sha256(data).hexdigest()
+def _write(path: Path, lines: Iterable[bytes]) -> str:
+    """Write lines to a file and return its digest."""
+    digest = sha256()
+    with open(path, "wb") as file:
+        for line in lines:
+            digest.update(line)
+            file.write(line)
+    return "sha256:" + digest.hexdigest()
 
 
-def _write_folder(out: Path, files: dict[str, bytes]) -> None:
+def _as_folder(part: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        part = out / f"{name}.part"
-        part.write_bytes(data)
-        os.replace(part, out / name)
+    for name in FILES:
+        os.replace(part / name, out / name)
 
 
-def _write_tar(out: Path, files: dict[str, bytes]) -> None:
-    part = out.with_name(out.name + ".part")
-    with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, data in files.items():
+def _as_tar(part: Path, out: Path) -> None:
+    """Pack the files with nothing of this machine or moment in their headers."""
+    packed = part / "packed"
+    with tarfile.open(packed, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in FILES:
             entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(data), 0o644
-            tar.addfile(entry, io.BytesIO(data))
-    os.replace(part, out)
+            entry.size, entry.mode = (part / name).stat().st_size, 0o644
+            with open(part / name, "rb") as file:
+                tar.addfile(entry, file)
+    os.replace(packed, out)

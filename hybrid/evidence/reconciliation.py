@@ -136,18 +136,19 @@ def _take(found: Reconciliation, name: str, record: Record, planned: Mapping[Flo
         found.refused.update({status: int(count) for status, count in record.get("counts", {}).items()})
     if kind == "override" and len(found.overrides) < MOST_LISTED:
         found.overrides.append(_told(name, record) | {"by": record.get("by", [])})
-    if kind == "outcome" and "stage" in record:
+    if kind == "outcome" and "stage" in record and "peer" not in record:
         model = f"{record['model']}:{record['variant']}" if record.get("model") else ""
         found.stages[record["site"], record["stage"], model, str(record.get("status", "?"))] += 1
 
 
 def _told(name: str, record: Record) -> dict[str, Any]:
-    """Return what a report says of one record."""
+    """Return what a report says of one record; without a flow, it came from the peer to the site that wrote it."""
     flow = record.get("flow") or {}
+    begin, end = (flow.get("from"), flow.get("to")) if flow else (record.get("peer"), record["site"])
     return {
         "id": name, "at": record["at"], "site": record["site"], "workload": record.get("workload"),
         "stage": record.get("stage"), "fromStage": flow.get("fromStage"), "toStage": flow.get("toStage"),
-        "from": flow.get("from"), "to": flow.get("to"), "peer": record.get("peer"), "status": record.get("status"),
+        "from": begin, "to": end, "peer": record.get("peer"), "status": record.get("status"),
         "data": sorted({atom["data"] for atom in record.get("label", []) if "data" in atom}),
         "rules": record.get("rules", []),
     }  # fmt: skip

@@ -6,6 +6,7 @@ prompt cannot slip in by mistake; only `by`, the names of accountable people, ma
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -27,6 +28,11 @@ COMMITMENT = re.compile(r"hmac-sha256:[0-9a-f]{64}")
 
 def _word(value: Any) -> bool:
     return isinstance(value, str) and WORD.fullmatch(value) is not None
+
+
+def _key(value: Any) -> bool:
+    """Keys are ASCII, so that they sort the same by character and by UTF-16 unit (RFC 8785 3.2.3)."""
+    return _word(value) and value.isascii()
 
 
 def _words(value: Any) -> bool:
@@ -67,7 +73,7 @@ def _flow(value: Any) -> bool:
 
 
 def _atom(value: Any) -> bool:
-    return isinstance(value, dict) and all(_word(key) and (_word(v) or _words(v)) for key, v in value.items())
+    return isinstance(value, dict) and all(_key(key) and (_word(v) or _words(v)) for key, v in value.items())
 
 
 def _label(value: Any) -> bool:
@@ -75,7 +81,7 @@ def _label(value: Any) -> bool:
 
 
 def _counts(value: Any) -> bool:
-    return isinstance(value, dict) and all(_word(key) and _whole(number) for key, number in value.items())
+    return isinstance(value, dict) and all(_key(key) and _whole(number) for key, number in value.items())
 
 
 def _indices(value: Any) -> bool:
@@ -117,10 +123,20 @@ def check(record: Mapping[str, Any]) -> None:
 
 
 def canonical(record: Mapping[str, Any]) -> bytes:
-    """Return the record's RFC 8785 form, which has no line break in it."""
-    import rfc8785
+    """Return the RFC 8785 form of a checked record, which has no line break in it.
 
-    return rfc8785.dumps(dict(record))
+    For what a record may hold, `json` writes the same bytes ten times as fast, but for whole and for tiny floats.
+    """
+    flat = {name: _plain(value) for name, value in record.items()}
+    if any(type(value) is float and not 1e-4 <= value < 1e16 for value in flat.values()):
+        import rfc8785
+
+        return rfc8785.dumps(flat)
+    return json.dumps(flat, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if type(value) is float and value.is_integer() else value
 
 
 def digest(line: bytes) -> bytes:

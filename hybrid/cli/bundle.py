@@ -29,7 +29,7 @@ def build(
     site: Annotated[str, typer.Option(help="The site the bundle is for.")],
     trust: Annotated[Path, typer.Option(help="The trust repository.")],
     to: Annotated[Path, typer.Option("-o", "--to", help="The bundle's folder; must not exist.")],
-    models: Annotated[Path, typer.Option(help="The workshop: MODEL/VARIANT/FILE.")] = Path("models"),
+    models: Annotated[Path, typer.Option(help="The workshop: MODEL/VARIANT/FILE.")] = Path("build/models"),
     wheelhouse: Annotated[Path, typer.Option(help="The wheels of the edge lock.")] = Path("build/wheelhouse"),
     lock: Annotated[Path, typer.Option(help="The edge lock.")] = Path("locks/edge.txt"),
     own_wheel: Annotated[Path | None, typer.Option(help="Our own wheel; built here when it is not given.")] = None,
@@ -54,7 +54,7 @@ def build(
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hybrid-build-")))
         wheels = _wheels(wheelhouse, lock, own_wheel, work) if runtime else []
         registry = _registry(repository, request or [], fingerprint or [], keep=not dry_run)
-        cargo = _cargo(fleet, plan, site, models, wheels, registry, work, security_version=security_version,
+        cargo = _cargo(fleet, plan, site, models, wheels, registry, security_version=security_version,
                        min_security_version=min_security_version, revoked=tuple(sorted(revoke or ())))  # fmt: skip
         if dry_run:
             _show_cargo(cargo, output)
@@ -133,29 +133,18 @@ def _registry(
 
 
 def _cargo(
-    fleet: Path,
-    plan: Path,
-    site: str,
-    models: Path,
-    wheels: list[Path],
-    keys: tuple[PlanKey, ...],
-    work: Path,
-    **knobs: Any,
+    fleet: Path, plan: Path, site: str, models: Path, wheels: list[Path], keys: tuple[PlanKey, ...], **knobs: Any
 ) -> Cargo:
-    from dataclasses import replace
-
     from hybrid.carry.cargo import collect, read_plan
-    from hybrid.carry.golden import make
     from hybrid.gateway.table import compile_table
     from placement.problem import KINDS
     from sites.fleet import read_fleet
 
     read, digest = read_plan(plan)
-    cargo = collect(
+    return collect(
         read_fleet(fleet, KINDS), read, digest, site, workshop=models, compile_table=compile_table, keys=keys,
         wheels=wheels, **knobs,
     )  # fmt: skip
-    return replace(cargo, files={**cargo.files, **make(cargo.files, work / "golden")})
 
 
 def _assemble(cargo: Cargo, repository: Repository, to: Path, keys: Path | None, passphrase: Path | None) -> Built:

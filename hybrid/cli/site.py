@@ -154,13 +154,19 @@ def rollback(root: RootOption = ROOT, dry_run: DryRun = False, output: OutputOpt
 @app.command()
 def serve(
     root: RootOption = ROOT,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8443,
+    host: Annotated[str, typer.Option(help="Address for callers.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port for callers; 0 takes a free one.")] = 8470,
+    socket: Annotated[Path | None, typer.Option(help="A Unix socket for callers, instead of address and port.")] = None,
+    hop_host: Annotated[str, typer.Option(help="Address for other gateways.")] = "0.0.0.0",
+    hop_port: Annotated[int | None, typer.Option(help="Port for other gateways; none where there is no wire.")] = None,
+    region: Annotated[
+        Path | None, typer.Option(help="Run folder of a Ray Serve head that serves this site's pools.")
+    ] = None,
 ) -> None:
     """Answer requests from the installed release."""
     from hybrid.gateway.service import serve as answer
 
-    answer(root, host=host, port=port)
+    answer(root, host=host, port=port, socket=socket, hop_host=hop_host, hop_port=hop_port, region=region)
 
 
 def _standing(root: Path) -> Standing:

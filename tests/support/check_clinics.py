@@ -124,7 +124,7 @@ def _workload(
 
 
 def _pool(site: str, model: str, variant: str, group: str, utilisation: float, devices: list[int]) -> Shape:
-    nodes = {f"{group}-0": {"replicas": 1, **({"accelerators": devices} if devices else {})}}
+    nodes = {f"{group}-0": {"replicas": 1, "accelerators": devices}}
     return {"site": site, "model": model, "variant": variant, "hardware": group, "replicas": 1, "nodes": nodes,
             "load": 0.5, "utilisation": utilisation}  # fmt: skip
 

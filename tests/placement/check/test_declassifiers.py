@@ -1,0 +1,68 @@
+"""A label falls at a registered declassifier and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from placement.check import CheckResult, check
+from tests.support.check import ZERO, Shape, a_fleet, merged
+from tests.support.check_clinics import HEALTH, OPERATIONS, clinics, laws, the_plan
+
+REGISTERED: Shape = {
+    "stage": "triage", "digest": ZERO, "fromAtoms": [{"data": HEALTH}],
+    "toAtoms": [{"data": OPERATIONS, "purposes": ["essential"]}], "recipients": ["draft"], "sites": ["clinic-lyon"],
+    "approver": "Data protection officer (example)", "until": "2027-12-31",
+}  # fmt: skip
+LOWERED = [{"data": OPERATIONS, "law": ["FR"], "purposes": ["essential"]}]
+
+
+def checked(*, owner: str | None = "Clinic staff (example)", **changes: Any) -> CheckResult:
+    """Check a plan in which `triage` sends operations data only, under a declassifier with these changes."""
+    documents = clinics()
+    documents["policy.yaml"]["spec"]["declassifiers"] = [merged(REGISTERED, changes)]
+    if owner:
+        documents["pipeline.yaml"]["spec"]["stages"][0]["owner"] = owner
+    fleet = a_fleet(documents, laws())
+    plan = the_plan(fleet)
+    flows = plan["workloads"][0]["assignments"][0]["flows"]
+    sent = next(flow for flow in flows if (flow["fromStage"], flow["toStage"]) == ("triage", "draft"))
+    sent.update(label=LOWERED, rules=["clinics/operations-anywhere", "eu-law/inside"])
+    return check(plan, fleet)
+
+
+def test_a_registered_declassifier_lowers_the_label_for_its_recipient() -> None:
+    result = checked()
+    assert result.findings == ()
+    assert 3 in result.checked
+    assert "authority" in result.not_checked[4]
+
+
+@pytest.mark.parametrize(
+    ("code", "changes"),
+    [
+        ("invariant/3", {"digest": "sha256:" + "1" * 64}),
+        ("invariant/3", {"recipients": ["answer"]}),
+        ("invariant/3", {"fromAtoms": [{"data": "user.financial"}]}),
+        ("invariant/3", {"fromAtoms": [{"data": HEALTH, "identifiability": "anonymised"}]}),
+        ("invariant/3", {"fromAtoms": [{"data": HEALTH, "law": ["CH"]}]}),
+        ("invariant/4", {"approver": "Clinic staff (example)"}),
+        ("invariant/4", {"until": "2027-03-30"}),
+        ("invariant/4", {"owner": None}),
+        ("invariant/5", {"sites": ["dc-paris"]}),
+    ],
+)
+def test_a_declassifier_that_is_not_as_registered_lowers_nothing(code: str, changes: Shape) -> None:
+    assert code in {finding.code for finding in checked(**changes).findings}
+
+
+def test_without_registration_nothing_falls() -> None:
+    found = {finding.code for finding in checked(stage="recall").findings}
+    assert "invariant/3" in found
+
+
+def test_parameters_that_no_pipeline_gives_leave_invariant_3_open() -> None:
+    result = checked(parameters={"threshold": 3})
+    assert result.findings == ()
+    assert "triage" in result.not_checked[3]

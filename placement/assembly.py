@@ -167,7 +167,7 @@ def _unplaced(name: str, reason: Reason) -> UnplacedPlan:
 
 def _cost(currency: str, total: Tally, solution: Solution) -> CostPlan:
     per_hour = money(total.per_hour)
-    bound = min(money(Fraction(solution.bound)), per_hour)
+    bound = min(money(solution.bound), per_hour)
     return CostPlan(
         currency=currency,
         per_hour=per_hour,

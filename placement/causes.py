@@ -6,23 +6,23 @@ cause is a set of at most three families of rules; each set is verified by solvi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import combinations, islice
 from typing import Literal
 
 from placement.exact import components, solve
 from placement.instance import Instance, Workload, instance_of
+from placement.problem import Problem
 from placement.relaxations import RELAXATIONS, relax
+from placement.rulings import Rulings
 from placement.solution import Choice
 
 MOST_FAMILIES = 3
-MOST_TRIALS = 400
+MOST_TRIALS = 200
 """Sets of families that are solved for one workload; more would answer late rather than better."""
 
-PER_POOL = ("approval:", "hardware:", "quality:")
-"""Families that stand against a variant on a group, of which one that is set aside may be enough."""
+LEGAL = "residency:"
 
 Kind = Literal["impossible", "crowded"]
 Cause = tuple[str, ...]
@@ -51,7 +51,20 @@ def reasons(instance: Instance, choices: Mapping[str, Choice]) -> dict[str, Reas
     if not lacking:
         return {}
     together = {name: members for members in components(instance) for name in members}
-    return {name: _Inquest(instance, instance.workloads[name], choices, together[name]).reason() for name in lacking}
+    law = _Law({frozenset(): instance.rulings})
+    return {n: _Inquest(instance, instance.workloads[n], choices, together[n], law).reason() for n in lacking}
+
+
+@dataclass(frozen=True, slots=True)
+class _Law:
+    """What the law said with each set of residency rules set aside: nothing else that is relaxed changes it."""
+
+    known: dict[frozenset[str], Rulings]
+
+    def of(self, relaxed: Problem, trial: Iterable[str]) -> Rulings:
+        """Return the rulings for a trial, shared among trials that set aside the same rules of law."""
+        legal = frozenset(family for family in trial if family.startswith(LEGAL))
+        return self.known.setdefault(legal, Rulings(relaxed))
 
 
 @dataclass(slots=True)
@@ -66,17 +79,15 @@ class _Inquest:
     workload: Workload
     choices: Mapping[str, Choice]
     together: Collection[str]
+    law: _Law
 
     def reason(self) -> Reason:
         """Return the kind and all minimal causes that were found."""
         kind: Kind = "crowded" if self._is_placed((), {}) else "impossible"
         others = {n: c for n, c in self.choices.items() if n in self.together and n != self.workload.id}
         beside = others if kind == "crowded" else {}
-        causes: list[Cause] = []
-        for trial in islice(self._trials(), MOST_TRIALS):
-            if not any(set(cause) <= set(trial) for cause in causes) and self._is_placed(trial, beside):
-                causes.append(trial)
-        return Reason(kind, tuple(sorted(causes)))
+        causes = minimal_sets(self._families(), lambda trial: self._is_placed(trial, beside))
+        return Reason(kind, tuple(sorted(cause for cause in causes if len(cause) <= MOST_FAMILIES)))
 
     @property
     def _shapes(self) -> int:
@@ -85,19 +96,16 @@ class _Inquest:
 
     def _is_placed(self, trial: Cause, beside: Mapping[str, Choice]) -> bool:
         """Return whether it can be placed with these families set aside, the others where they are."""
-        relaxed = instance_of(relax(self.instance.problem, trial), only={self.workload.id, *beside})
+        relaxed = self._without(trial, {self.workload.id, *beside})
         own = relaxed.workloads[self.workload.id]
         held = {name: pinned(relaxed.workloads[name], choice) for name, choice in beside.items()}
         workloads = {**held, own.id: replace(own, graphs=own.graphs[: self._shapes])}
         return solve(replace(relaxed, workloads=dict(sorted(workloads.items()))), must=workloads) is not None
 
-    def _trials(self) -> Iterator[Cause]:
-        """Yield sets of families, small ones first, that leave every stage a place as far as refusals tell."""
-        families = self._families()
-        for size in range(1, MOST_FAMILIES + 1):
-            for trial in combinations(families, size):
-                if self._may_help(set(trial)):
-                    yield trial
+    def _without(self, trial: Iterable[str], only: Collection[str]) -> Instance:
+        families = tuple(trial)
+        relaxed = relax(self.instance.problem, families)
+        return instance_of(relaxed, only, self.law.of(relaxed, families))
 
     def _families(self) -> list[str]:
         """Return every family that stands against it, those that show only behind others included."""
@@ -109,24 +117,69 @@ class _Inquest:
                 refusal.rule for sites in workload.refusals.values() for each in sites.values() for refusal in each
             }
             known |= {name for name in named if name.partition(":")[0] in RELAXATIONS}
-            relaxed = instance_of(relax(self.instance.problem, sorted(known)), only={workload.id})
-            workload = relaxed.workloads[workload.id]
+            workload = self._without(sorted(known), {workload.id}).workloads[workload.id]
         return sorted(known | found)
 
-    def _may_help(self, trial: Collection[str]) -> bool:
-        stages = [{stage.name for stage in graph.stages} for graph in self.workload.graphs[: self._shapes]]
-        return any(all(self._has_place(name, trial) for name in names) for names in stages)
 
-    def _has_place(self, stage: str, trial: Collection[str]) -> bool:
-        if self.workload.options[stage]:
-            return True
-        return any(_is_lifted([r.rule for r in each], trial) for each in self.workload.refusals[stage].values())
+def minimal_sets(families: Sequence[str], is_enough: Callable[[Cause], bool]) -> list[Cause]:
+    """Return every minimal set of families that is enough, for a test that more never fails.
+
+    Each set that is not among the supersets of those found leaves out at least one family of each of them; so all
+    but a minimal choice of such families are tried at once, and what is enough is thinned out (as MARCO does). Stops
+    after `MOST_TRIALS` tests.
+    """
+    trials = 0
+
+    def test(trial: Iterable[str]) -> bool:
+        nonlocal trials
+        trials += 1
+        return trials <= MOST_TRIALS and is_enough(tuple(trial))
+
+    found: list[Cause] = []
+    hopeless: list[set[str]] = []
+    left_out: list[frozenset[str]] = [frozenset()]
+    while left_out:
+        without = left_out.pop(0)
+        rest = [family for family in families if family not in without]
+        if any(set(rest) <= tried for tried in hopeless):
+            continue
+        if not test(rest):
+            hopeless.append(set(rest))
+            continue
+        cause = _thinned(rest, test)
+        if trials > MOST_TRIALS:
+            break
+        found.append(cause)
+        left_out = _hitting(found)
+    return found
 
 
-def _is_lifted(rules: Iterable[str], trial: Collection[str]) -> bool:
-    per_pool = [rule for rule in rules if rule.startswith(PER_POOL)]
-    everywhere = [rule for rule in rules if not rule.startswith(PER_POOL)]
-    return all(rule in trial for rule in everywhere) and (not per_pool or any(rule in trial for rule in per_pool))
+def _thinned(families: Sequence[str], is_enough: Callable[[Iterable[str]], bool]) -> Cause:
+    """Return what is left when every family that is not needed has been taken out, many at a time where that goes.
+
+    The law goes first and together: each set of rules set aside is another evaluator to ask.
+    """
+    kept = list(families)
+    legal = [family for family in families if family.startswith(LEGAL)]
+    parts = [[family for family in families if family not in legal], legal]
+    while parts:
+        part = parts.pop()
+        fewer = [family for family in kept if family not in part]
+        if part and is_enough(fewer):
+            kept = fewer
+        elif len(part) > 1:
+            half = len(part) // 2
+            parts += [part[:half], part[half:]]
+    return tuple(kept)
+
+
+def _hitting(found: Iterable[Cause]) -> list[frozenset[str]]:
+    """Return the minimal sets of families of which each found cause has at least one (Berge)."""
+    sets: list[frozenset[str]] = [frozenset()]
+    for cause in found:
+        grown = {one if one & set(cause) else one | {family} for one in sets for family in cause}
+        sets = [one for one in grown if not any(other < one for other in grown)]
+    return sorted(sets, key=lambda one: (len(one), sorted(one)))
 
 
 def pinned(workload: Workload, choice: Choice) -> Workload:

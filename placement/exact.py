@@ -38,7 +38,7 @@ def solve(instance: Instance, *, current: Current | None = None, must: Collectio
     """
     choices: dict[str, Choice] = {}
     packing: dict[PoolKey, tuple[Place, ...]] = {}
-    bound, is_proven, work = 0.0, True, 0
+    bound, is_proven, work = Fraction(0), True, 0
     for members in components(instance):
         found = _solve_component(instance, members, current, must)
         if found is None:
@@ -126,7 +126,7 @@ def _solve_component(
     for name in members:
         model.add(instance.workloads[name], must=name in must)
     if not any(model.served.values()):
-        return None if any(name in must for name in model.unplaced) else Solution({}, {}, 0.0, True, 0)
+        return None if any(name in must for name in model.unplaced) else Solution({}, {}, Fraction(0), True, 0)
     model.close()
     run = _Run(model)
     goals = [model.unplaced_goal, model.degraded_goal]
@@ -151,8 +151,10 @@ def _cheapest(run: _Run) -> Solution | None:
     packing = _packed(run.model, choices, solved)
     if packing is None:
         raise PlacementError("replicas that were counted do not lie on their nodes; please report the fleet")
-    cost = float(tally(run.model.instance, choices).per_hour)
-    return Solution(choices, packing, max(0.0, min(cost, solved.bound / float(scale))), run.is_proven, run.work)
+    cost = tally(run.model.instance, choices).per_hour
+    # A proved optimum is one to the tolerance of the goal (1e-6); only an unproved one leaves a bound apart from it.
+    bound = cost if run.is_proven else max(Fraction(0), min(cost, Fraction(solved.bound) / scale))
+    return Solution(choices, packing, bound, run.is_proven, run.work)
 
 
 def _whole(values: Iterable[Fraction]) -> Fraction:

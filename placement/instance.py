@@ -94,9 +94,13 @@ class Instance:
     rulings: Rulings = field(repr=False)
 
 
-def instance_of(problem: Problem, only: Collection[str] | None = None) -> Instance:
-    """Return the instance of a problem: labels, routes and candidates of every workload, or of those in `only`."""
-    rulings = Rulings(problem)
+def instance_of(problem: Problem, only: Collection[str] | None = None, rulings: Rulings | None = None) -> Instance:
+    """Return the instance of a problem: labels, routes and candidates of every workload, or of those in `only`.
+
+    Args:
+        rulings: what the law said of the same sites under the same policies; asked anew when None.
+    """
+    rulings = rulings or Rulings(problem)
     candidates = Candidates(problem, rulings)
     found: dict[str, Workload] = {}
     for pipeline in problem.pipelines.values():

@@ -6,7 +6,7 @@ Ties go to the cheaper path, then to the one whose hop names come first. Routes 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -88,6 +88,7 @@ class Router:
     network: Network
     rule: Ruling
     _from: dict[tuple[str, Label, bool], dict[str, Route]] = field(default_factory=dict)
+    _closed: dict[tuple[Label, bool], tuple[str, ...]] = field(default_factory=dict)
 
     def route(self, a: str, b: str, label: Label, is_async: bool) -> Route | None:
         """Return the route from `a` to `b`, or None when no permitted path joins them."""
@@ -100,14 +101,16 @@ class Router:
 
     def refusals(self, label: Label, is_async: bool) -> tuple[str, ...]:
         """Return why hops are closed to such a flow: names of rules, and `link:intermittent`."""
-        found = set()
+        if (label, is_async) not in self._closed:
+            self._closed[label, is_async] = tuple(sorted(set(self._refusals(label, is_async))))
+        return self._closed[label, is_async]
+
+    def _refusals(self, label: Label, is_async: bool) -> Iterator[str]:
         for hop, link in self.network.wires.items():
             if not self.network.carries(hop, is_async):
-                found.add("link:intermittent")
-            verdict = self.rule(label, link, *hop)
-            if verdict.outcome != Outcome.permit:
-                found.update(f"residency:{name}" for name in verdict.rules)
-        return tuple(sorted(found))
+                yield "link:intermittent"
+            if hop[0] < hop[1] and (verdict := self.rule(label, link, *hop)).outcome != Outcome.permit:
+                yield from (f"residency:{name}" for name in verdict.rules)
 
     def _explore(self, start: str, label: Label, is_async: bool) -> dict[str, Route]:
         """Dijkstra over (round trip, price, names): each part only grows along a path, so the first visit is best."""

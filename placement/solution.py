@@ -41,7 +41,7 @@ class Solution:
 
     choices: Mapping[str, Choice]
     packing: Mapping[PoolKey, tuple[Place, ...]]
-    bound: float
+    bound: Fraction
     is_proven: bool
     work: int
 

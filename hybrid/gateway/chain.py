@@ -79,7 +79,7 @@ class Chain:
         if run.asked is None or place in run.asked.targets:
             return True
         first = run.assignment.stages[place].targets[0]
-        if not run.asked.hands_on or not run.served.keys() & set(first.after):
+        if not run.served.keys() & set(first.after):
             return False
         if first.site == self.table.site:
             return any(name in run.served and name not in run.asked.targets for name in first.after)

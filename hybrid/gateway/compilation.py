@@ -7,7 +7,7 @@ table is refused when the policy denies what the plan placed, or when the plan w
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -18,7 +18,6 @@ from placement.graph import ANSWER, INPUT, Graph, graphs
 from placement.pipeline import Pipeline, Stage
 from placement.problem import Problem, problem_of
 from placement.propagation import Labels, propagate
-from placement.routes import Router
 from placement.rulings import Rulings
 from sites.data import UNKNOWN_LABEL, Atom, Label, join
 from sites.fleet import Fleet
@@ -132,7 +131,6 @@ class Compiler:
         self.known = pool.known(self.tenant, self.origin)
         spec = self.pipeline.spec
         self.stages: dict[str, Stage] = {stage.name: stage for stage in (*spec.stages, *spec.fallbacks)}
-        self.router = Router(pool.problem.network, self._hop)
 
     def workload(self) -> Json:
         """Return the workload's part of the table."""
@@ -149,12 +147,10 @@ class Compiler:
         if graph is None:
             raise InputError(f"{self.entry['id']}: the plan's stages are no graph of the pipeline", advice="plan again")
         stages = {stage.name: self._place(stage, graph, placed[stage.name]) for stage in graph.stages}
-        planned = [self._planned(flow) for flow in assignment["flows"] if flow["from"] != flow["to"]]
-        flows = {_key(flow): flow for flow in planned}
-        for flow in self._fallback_flows(graph, stages, placed):
-            flows.setdefault(_key(flow), flow)
-        share = round(assignment["fraction"] * WHOLE)
-        return {"share": share, "stages": stages, "flows": list(flows.values())}
+        crossing = [flow for flow in assignment["flows"] if flow["from"] != flow["to"]]
+        primary_first = sorted(crossing, key=lambda flow: str(flow["role"] != "primary"))
+        flows = [self._flow(flow) for flow in primary_first]
+        return {"share": round(assignment["fraction"] * WHOLE), "stages": stages, "flows": flows}
 
     def _place(self, stage: Stage, graph: Graph, placed: Mapping[str, Any]) -> Json:
         answers = any((edge.source, edge.target) == (stage.name, ANSWER) for edge in graph.edges)
@@ -205,58 +201,25 @@ class Compiler:
     def _label(self, stage: str) -> list[int]:
         return self.pool.numbers(self.labels.stages[stage])
 
-    def _planned(self, flow: Mapping[str, Any]) -> Json:
-        role = "primary" if flow["role"] == "primary" else "fallback"
-        return self._flow(flow["fromStage"], flow["toStage"], role, tuple(flow["route"]))
-
-    def _flow(self, source: str, target: str, role: str, route: tuple[str, ...]) -> Json:
+    def _flow(self, flow: Mapping[str, Any]) -> Json:
+        source, target, route = flow["fromStage"], flow["toStage"], flow["route"]
         label = self.labels.flow(source, target)
-        hops = tuple(pairwise(route))
         wires = self.pool.problem.network.wires
 
         def verdict(label: Label) -> Verdict:
-            return _worst([self._hop(label, wires[hop], *hop) for hop in hops])
+            return _worst([self._hop(label, wires[hop], *hop) for hop in pairwise(route)])
 
         return {
-            "fromStage": source, "toStage": target, "fromSite": route[0], "toSite": route[-1], "role": role,
+            "fromStage": source, "toStage": target, "fromSite": route[0], "toSite": route[-1], "role": flow["role"],
             "route": list(route), "label": self.pool.numbers(label), "decisions": self._decisions(label, verdict),
         }  # fmt: skip
 
     def _hop(self, label: Label, link: Link, a: str, b: str) -> Verdict:
         return self.pool.rulings.hop(self.tenant, label, link, a, b, self.origin)
 
-    def _fallback_flows(self, graph: Graph, stages: Json, placed: Mapping[str, Any]) -> Iterator[Json]:
-        """Yield the flows to and from every fallback target, from the sites that could fall back to it."""
-        for name, place in stages.items():
-            consumers = [edge.target for edge in graph.edges if edge.source == name]
-            callers = _callers(place["targets"][0]["after"], placed, self.origin.name)
-            for target in place["targets"]:
-                for caller in callers if target["role"] == "fallback" else ():
-                    yield from self._around(target, caller, consumers)
-
-    def _around(self, target: Json, caller: str, consumers: Iterable[str]) -> Iterator[Json]:
-        """Yield what goes from `caller` to a fallback target and what comes back; nothing where they are one site."""
-        site, stage = target["site"], target["stage"]
-        ways = [(source, stage, caller, site) for source in target["after"]]
-        ways += [(stage, to, site, caller) for to in consumers if to != ANSWER or caller == self.origin.name]
-        for source, to, a, b in ways if site != caller else ():
-            route = self.router.route(a, b, self.labels.flow(source, to), self.stages[stage].is_async)
-            if route is not None:
-                yield self._flow(source, to, "fallback", route.sites)
-
-
-def _callers(after: Iterable[str], placed: Mapping[str, Any], origin: str) -> list[str]:
-    """Return the sites that may ask a fallback for help: the origin, and the one site that holds all the inputs."""
-    holders = {origin if name == INPUT else placed[name]["site"] for name in after}
-    return sorted({origin} | (holders if len(holders) == 1 else set()))
-
 
 def _after(graph: Graph, name: str) -> list[str]:
     return [edge.source for edge in graph.edges if edge.target == name]
-
-
-def _key(flow: Json) -> tuple[str, str, str, str]:
-    return flow["fromStage"], flow["toStage"], flow["fromSite"], flow["toSite"]
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict:

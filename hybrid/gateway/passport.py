@@ -30,14 +30,15 @@ MOST_HOPS = 8
 MOST_BYTES = 8192
 
 Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9@:_.-]{1,200}$")]
 Random = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
 class Audience(Noun):
     """The one site that may accept the passport, and the stages it is to run (`answer` brings an answer home)."""
 
-    site: str
-    stages: Names
+    site: Word
+    stages: Annotated[Names, Field(min_length=1)]
 
 
 class Passport(Noun):
@@ -52,15 +53,15 @@ class Passport(Noun):
     """
 
     type: Literal["hybrid/passport/v1"]
-    issuer: str
+    issuer: Word
     key_id: Digest
     audience: Audience
-    workload: str
-    origin: str
+    workload: Word
+    origin: Word
     carries: Names
     label: Annotated[tuple[AtomEntry, ...], AsTuple]
-    purposes: Annotated[tuple[str, ...], AsTuple]
-    plan_digest: str
+    purposes: Annotated[tuple[Word, ...], AsTuple]
+    plan_digest: Word
     epoch: Annotated[int, Field(ge=1)]
     request: Random
     hop: Annotated[int, Field(ge=1, le=MOST_HOPS)]

@@ -25,11 +25,6 @@ class Asked:
     caller: str
     targets: Mapping[str, Target]
 
-    @property
-    def hands_on(self) -> bool:
-        """Say whether the graph goes on from here; a fallback returns to the site that fell back."""
-        return all(target.role == "primary" for target in self.targets.values())
-
 
 @dataclass
 class Run:

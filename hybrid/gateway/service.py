@@ -11,11 +11,12 @@ import contextlib
 import datetime as dt
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from socket import socket as Socket  # noqa: N812
 from typing import Any, Protocol
 
 from hybrid.errors import InputError
@@ -62,23 +63,6 @@ class Installed(Protocol):
         """Logical path to verified file."""
 
 
-@dataclass(frozen=True)
-class Doors:
-    """Where to listen.
-
-    Attributes:
-        host, port: for callers; port 0 takes a free one.
-        socket: a Unix socket for callers instead of host and port.
-        hop_host, hop_port: for other gateways; None where the site has no wire.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8470
-    socket: Path | None = None
-    hop_host: str = "0.0.0.0"
-    hop_port: int | None = None
-
-
 class Gateway:
     """Everything of one site, opened; `serve` runs it, tests mount its two applications where they like."""
 
@@ -121,6 +105,17 @@ class Gateway:
             self.table, self.engines, self.transport or NoHops(), self.journal, self.metrics, self.workers
         )
         self.journal.note("start", {"release": release.number})
+
+    @classmethod
+    def of(cls, release: Installed, *, region: Path | None = None) -> Gateway:
+        """Open a release with the machine's clock, and with the engines of a region's head where there is one."""
+        clock = effective_clock(release.site_plan)
+        if region is None:
+            return cls(release, clock=clock)
+        from hybrid.gateway.regional import region_engines
+
+        identity = read_identity(release.root / "identity")
+        return cls(release, clock=clock, engines=region_engines(region, release.site_plan, identity, clock))
 
     def _transport(self, peers: Mapping[str, str], suspect: Callable[[], bool]) -> Transport | None:
         if not peers:
@@ -209,14 +204,24 @@ def effective_clock(plan: Mapping[str, Any]) -> Callable[[], dt.datetime]:
 
 
 def serve(
-    root: Path, doors: Doors, *, engines: Mapping[Wanted, Engine] | None = None, ready: Callable[[str], None] = print
+    root: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8470,
+    socket: Path | None = None,
+    hop_host: str = "0.0.0.0",
+    hop_port: int | None = None,
+    region: Path | None = None,
+    ready: Callable[[str], None] = print,
 ) -> None:
     """Open the installed release under `root` and serve it until SIGINT or SIGTERM.
 
     Args:
         root: the box's root folder.
-        doors: where to listen.
-        engines: further engines, such as the region's.
+        host: with `port`, where callers connect; port 0 takes a free one.
+        socket: a Unix socket for callers, instead of host and port.
+        hop_host: with `hop_port`, where other gateways connect; no port means that the site has no wire.
+        region: the run folder of a Ray Serve head whose replicas serve this site's pools.
         ready: called once with the address for callers, when everything listens.
 
     Raises:
@@ -226,29 +231,25 @@ def serve(
 
     from bundles.release import open_release
 
-    release = open_release(root)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(release, doors, engines, ready))
+    with contextlib.ExitStack() as stack:
+        callers = stack.enter_context(listen_unix(socket) if socket else listen(host, port))
+        hops = None if hop_port is None else stack.enter_context(listen(hop_host, hop_port))
+        gateway = Gateway.of(open_release(root), region=region)
+        where = str(socket) if socket else "http://{}:{}".format(*callers.getsockname()[:2])
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(gateway, callers, hops, lambda: ready(where)))
 
 
-async def _serve(
-    release: Installed, doors: Doors, engines: Mapping[Wanted, Engine] | None, ready: Callable[[str], None]
-) -> None:
-    import signal
-
+async def _serve(gateway: Gateway, callers: Socket, hops: Socket | None, ready: Callable[[], None]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    bound = listen_unix(doors.socket) if doors.socket else listen(doors.host, doors.port)
-    gateway = Gateway(release, clock=effective_clock(release.site_plan), engines=engines)
     try:
         async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(listening(gateway.front(), bound))
-            if doors.hop_port is not None:
-                hops = listen(doors.hop_host, doors.hop_port)
+            await stack.enter_async_context(listening(gateway.front(), callers))
+            if hops is not None:
                 await stack.enter_async_context(listening(gateway.receiving(), hops, tls=gateway.context()))
-            ready(str(doors.socket) if doors.socket else "http://{}:{}".format(*bound.getsockname()[:2]))
+            ready()
             await stop.wait()
     finally:
         await gateway.close()
-        bound.close()

@@ -19,10 +19,10 @@ from starlette.routing import Route
 from hybrid.gateway.chain import Chain
 from hybrid.gateway.flows import ANSWER, Crossing, cross
 from hybrid.gateway.journal import Journal, flow_json
-from hybrid.gateway.ladder import Accepted, Receiver, Replays, body_matches, climb
+from hybrid.gateway.ladder import Accepted, Receiver, Replays, body_matches, climb, genuine
 from hybrid.gateway.limits import PEER_BURST, PEER_RATE, Limits
 from hybrid.gateway.metrics import Metrics
-from hybrid.gateway.passport import HEADER, parents_of
+from hybrid.gateway.passport import HEADER, Passport, parents_of
 from hybrid.gateway.protocols.exchange import body_of, object_of
 from hybrid.gateway.refusal import FORBIDDEN, NOT_FOUND, TOO_MANY, Refusal, RefusedError
 from hybrid.gateway.run import Asked, Payload, Run
@@ -51,7 +51,7 @@ class Receiving:
         try:
             accepted = self._climb(request, arrival, peer)
         except RefusedError as error:
-            response = await self._refuse(peer, error.refusal, self._unasked(request, arrival))
+            response = await self._refuse(peer, error.refusal, self._claimed(request), self._unasked(request, arrival))
         else:
             response = await self._accepted(request, accepted, peer)
         self.metrics.count("hybrid_hops_total", direction="in", peer=peer, status=str(response.status_code))
@@ -67,7 +67,7 @@ class Receiving:
                     raise RefusedError(mismatch)
                 return JSONResponse(await self._serve(accepted, payloads_of(accepted, body), body))
         except RefusedError as error:
-            return await self._refuse(peer, error.refusal)
+            return await self._refuse(peer, error.refusal, claims(accepted.passport))
 
     def _climb(self, request: Request, arrival: Arrival, peer: str) -> Accepted:
         """Return the accepted passport; nothing of the body was read. Raises RefusedError."""
@@ -151,14 +151,22 @@ class Receiving:
             "verdict": crossing.decision.verdict, "rules": list(crossing.decision.rules),
         })  # fmt: skip
 
-    async def _refuse(self, peer: str, refusal: Refusal, breach: dict[str, Any] | None = None) -> Response:
+    def _claimed(self, request: Request) -> dict[str, Any]:
+        """Return what a refused passport claims, for the record; nothing unless it is genuine."""
+        found = genuine(request.headers.get(HEADER, ""), self.receiver.registry, self.now())
+        return {} if isinstance(found, Refusal) else claims(found)
+
+    async def _refuse(
+        self, peer: str, refusal: Refusal, claimed: dict[str, Any], breach: dict[str, Any] | None = None
+    ) -> Response:
         """Record the refusal, and a breach with it; then answer. A 429 is only counted: limits come before logging."""
         self.metrics.count("hybrid_refusals_total", status=str(refusal.status), rule=refusal.rule)
         if refusal.status != TOO_MANY or breach is not None:
             rules = list(refusal.rules or (refusal.rule,))
-            last = self.journal.note("refusal", {"peer": peer, "status": refusal.status, "rules": rules})
+            common = claimed | {"peer": peer, "rules": rules}
+            last = self.journal.note("refusal", common | {"status": refusal.status})
             if breach is not None:
-                last = self.journal.note("breach", breach | {"peer": peer, "rules": rules})
+                last = self.journal.note("breach", common | breach)
             await self.journal.kept(last)
         return JSONResponse(refusal.to_json(), refusal.status, headers=dict(refusal.headers))
 
@@ -176,6 +184,16 @@ class Receiving:
 def routes(receiving: Receiving) -> list[Route]:
     """Return the one route of the door between gateways."""
     return [Route(PATH, receiving.hop, methods=["POST"])]
+
+
+def claims(passport: Passport) -> dict[str, Any]:
+    """Return what a genuine passport says of itself, for the record of its refusal: workload and first flow."""
+    ends = {"from": passport.issuer, "to": passport.audience.site}
+    flow = {"fromStage": passport.carries[0], "toStage": passport.audience.stages[0]} if passport.carries else {}
+    return {
+        "workload": passport.workload, "origin": passport.origin, "jti": passport.jti, "flow": flow | ends,
+        "stage": passport.audience.stages[0],
+    }  # fmt: skip
 
 
 def payloads_of(accepted: Accepted, body: bytes) -> dict[str, Payload]:

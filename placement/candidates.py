@@ -229,9 +229,8 @@ def _reach(
         ways.append((site.name, home, labels.flow(stage.name, ANSWER)))
     for a, b, label in ways:
         if router.route(a, b, label, stage.is_async) is None:
-            closed = router.refusals(label, stage.is_async)
             text = f"no permitted route from {a} to {b}"
-            yield from (Refusal(rule, text) for rule in closed or ("link:none",))
+            yield from (Refusal(rule, text) for rule in router.obstacles(a, b, label, stage.is_async))
 
 
 def _answers(pipeline: Pipeline, stage: Stage) -> bool:

@@ -127,20 +127,21 @@ def _link(problem: Problem, what: str) -> Problem:
     if what == "bandwidth":
         wires = {hop: w.model_copy(update={"bandwidth": w.bandwidth * PLENTY}) for hop, w in network.wires.items()}
         return replace(problem, network=replace(network, wires=wires))
-    return _all_wired(problem)
+    return _wired(problem, to_disconnected=what == "disconnected")
 
 
-def _all_wired(problem: Problem) -> Problem:
-    """Every site connected, with a direct wire between any two that have none."""
-    connected = {
-        name: _with(site, connectivity=site.spec.connectivity.model_copy(update={"mode": "connected"}))
-        for name, site in problem.sites.items()
-    }
+def _wired(problem: Problem, *, to_disconnected: bool) -> Problem:
+    """A direct wire between any two sites that have none: either the disconnected with all, or the others."""
+    apart = {name for name, site in problem.sites.items() if site.spec.connectivity.mode == "disconnected"}
+    sites = dict(problem.sites)
+    for name in apart if to_disconnected else ():
+        connectivity = sites[name].spec.connectivity.model_copy(update={"mode": "connected"})
+        sites[name] = _with(sites[name], connectivity=connectivity)
     free = Price(Fraction(0), problem.currency)
-    pairs = [(a, b) for a in connected for b in connected if a != b]
+    pairs = [(a, b) for a in sites for b in sites if a != b and bool(apart.intersection((a, b))) == to_disconnected]
     wires = {(a, b): Link.model_construct(to=b, **DIRECT, price=free) for a, b in pairs} | dict(problem.network.wires)
-    around = {a: tuple(b for b in connected if b != a) for a in connected}
-    return replace(problem, sites=connected, network=Network(wires, around, problem.network.intermittent))
+    around = {name: tuple(sorted(b for a, b in wires if a == name)) for name in sites}
+    return replace(problem, sites=sites, network=Network(wires, around, problem.network.intermittent))
 
 
 def _declassifier(problem: Problem, what: str) -> Problem:

@@ -6,7 +6,7 @@ Ties go to the cheaper path, then to the one whose hop names come first. Routes 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -76,6 +76,25 @@ class Network:
         """Return whether a hop carries such a flow: a synchronous one has no intermittent end."""
         return is_async or not self.intermittent.intersection(hop)
 
+    def shortest(self, start: str, is_open: Callable[[str, str], bool] | None = None) -> dict[str, tuple[str, ...]]:
+        """Return the best path from a site to every other that open hops reach (all are when `is_open` is None).
+
+        Dijkstra over (round trip, price, names): each part only grows along a path, so the first visit is the best.
+        """
+        done: dict[str, tuple[str, ...]] = {}
+        queue: list[tuple[int, Fraction, tuple[str, ...]]] = [(0, Fraction(0), (start,))]
+        while queue:
+            rtt, price, path = heapq.heappop(queue)
+            here = path[-1]
+            if here in done:
+                continue
+            done[here] = path
+            for there in self.neighbours[here]:
+                if there not in done and (is_open is None or is_open(here, there)):
+                    link = self.wires[here, there]
+                    heapq.heappush(queue, (rtt + link.rtt, price + link.price.amount, (*path, there)))
+        return done
+
 
 Ruling = Callable[[Label, Link, str, str], Verdict]
 """What the law says of a hop: (label, link, from, to), for one origin."""
@@ -88,7 +107,6 @@ class Router:
     network: Network
     rule: Ruling
     _from: dict[tuple[str, Label, bool], dict[str, Route]] = field(default_factory=dict)
-    _closed: dict[tuple[Label, bool], tuple[str, ...]] = field(default_factory=dict)
 
     def route(self, a: str, b: str, label: Label, is_async: bool) -> Route | None:
         """Return the route from `a` to `b`, or None when no permitted path joins them."""
@@ -99,41 +117,39 @@ class Router:
             self._from[key] = self._explore(a, label, is_async)
         return self._from[key].get(b)
 
-    def refusals(self, label: Label, is_async: bool) -> tuple[str, ...]:
-        """Return why hops are closed to such a flow: names of rules, and `link:intermittent`."""
-        if (label, is_async) not in self._closed:
-            self._closed[label, is_async] = tuple(sorted(set(self._refusals(label, is_async))))
-        return self._closed[label, is_async]
+    def obstacles(self, a: str, b: str, label: Label, is_async: bool) -> tuple[str, ...]:
+        """Return what closes the way between two sites: names of rules, `link:intermittent`, or `link:none`.
 
-    def _refusals(self, label: Label, is_async: bool) -> Iterator[str]:
-        for hop, link in self.network.wires.items():
+        Asked of the path that would be taken if every hop were open.
+        """
+        path = self.network.shortest(a).get(b)
+        if path is None:
+            return ("link:none",)
+        found = set()
+        for hop in pairwise(path):
             if not self.network.carries(hop, is_async):
-                yield "link:intermittent"
-            if hop[0] < hop[1] and (verdict := self.rule(label, link, *hop)).outcome != Outcome.permit:
-                yield from (f"residency:{name}" for name in verdict.rules)
+                found.add("link:intermittent")
+            verdict = self.rule(label, self.network.wires[hop], *hop)
+            if verdict.outcome != Outcome.permit:
+                found.update(f"residency:{name}" for name in verdict.rules)
+        return tuple(sorted(found))
 
     def _explore(self, start: str, label: Label, is_async: bool) -> dict[str, Route]:
-        """Dijkstra over (round trip, price, names): each part only grows along a path, so the first visit is best."""
-        done: dict[str, Route] = {}
-        queue: list[tuple[int, Fraction, tuple[str, ...]]] = [(0, Fraction(0), (start,))]
-        while queue:
-            rtt, price, path = heapq.heappop(queue)
-            here = path[-1]
-            if here in done:
-                continue
-            done[here] = self._route(path, rtt, price, label)
-            for there in self.network.neighbours[here]:
-                link = self.network.wires[here, there]
-                if there not in done and self._open(link, here, there, label, is_async):
-                    heapq.heappush(queue, (rtt + link.rtt, price + link.price.amount, (*path, there)))
-        return done
+        def is_open(a: str, b: str) -> bool:
+            hop = (a, b)
+            allowed = self.network.carries(hop, is_async)
+            return allowed and self.rule(label, self.network.wires[hop], a, b).outcome == Outcome.permit
 
-    def _open(self, link: Link, a: str, b: str, label: Label, is_async: bool) -> bool:
-        return self.network.carries((a, b), is_async) and self.rule(label, link, a, b).outcome == Outcome.permit
+        return {end: self._route(path, label) for end, path in self.network.shortest(start, is_open).items()}
 
-    def _route(self, path: tuple[str, ...], rtt: int, price: Fraction, label: Label) -> Route:
+    def _route(self, path: tuple[str, ...], label: Label) -> Route:
         hops = tuple(pairwise(path))
         links = [self.network.wires[hop] for hop in hops]
         rules = {name for hop, link in zip(hops, links, strict=True) for name in self.rule(label, link, *hop).rules}
-        bandwidth = min((link.bandwidth for link in links), default=0)
-        return Route(path, rtt, price, bandwidth, tuple(sorted(rules)))
+        return Route(
+            path,
+            sum(link.rtt for link in links),
+            sum((link.price.amount for link in links), Fraction(0)),
+            min((link.bandwidth for link in links), default=0),
+            tuple(sorted(rules)),
+        )

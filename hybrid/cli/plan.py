@@ -83,7 +83,7 @@ def show(made: Plan) -> None:
     columns = ("origin", "status", "where", "latency ms", f"{made.cost.currency}/h")
     for pipeline in sorted({name.partition("@")[0] for name in _names(made)}):
         table(pipeline, columns, _rows(made, pipeline))
-    for line in (*_lacking(made), *_costs(made)):
+    for line in (*lacking(made), *_costs(made)):
         out().print(line, markup=False)
 
 
@@ -114,7 +114,7 @@ def places(workload: WorkloadPlan) -> str:
     return " · ".join(f"{', '.join(names)} {'here' if site == workload.origin else site}" for names, site in parts)
 
 
-def _lacking(made: Plan) -> Iterator[str]:
+def lacking(made: Plan) -> Iterator[str]:
     """Yield who is unplaced or degraded, with each set of causes that would have to go."""
     for unplaced in made.unplaced:
         yield f"unplaced  {unplaced.id} ({unplaced.kind}): {_causes(unplaced.causes)}"

@@ -21,7 +21,9 @@ def render(report: Mapping[str, Any]) -> str:
         loader=PackageLoader("hybrid.evidence"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["size"] = size
+    environment.filters.update(
+        size=size, span=span, count=lambda number: f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    )
     style = environment.loader.get_source(environment, "report.css")[0] if environment.loader else ""
     return environment.get_template("report.html.j2").render(
         report, r=report, picture=Markup(picture.draw(report)), style=Markup(style), collapse=COLLAPSE_AFTER
@@ -31,6 +33,11 @@ def render(report: Mapping[str, Any]) -> str:
 def to_json(report: Mapping[str, Any]) -> str:
     """Return the same report as JSON text."""
     return json.dumps(report, ensure_ascii=False, indent=1) + "\n"
+
+
+def span(ids: list[str]) -> str:
+    """Return the first and last of a site's records as `site#first–last`."""
+    return ids[0] if len(ids) == 1 else f"{ids[0]}–{ids[-1].rpartition('#')[2]}"
 
 
 def size(number: int) -> str:

@@ -196,8 +196,8 @@ def _site(site: Mapping[str, Any], box: Box, silent: bool, breached: bool) -> st
     rows = (
         ("site-name", site["name"] + status),
         ("site-line", f"{site['place'] or 'unknown place'} · {site['mode']}"),
-        ("site-line", f"operator: {_short(site['operator'], 30)}"),
-        ("site-line", f"can compel: {_short(compel, 32)}"),
+        ("site-line", f"operator: {_short(site['operator'], 26)}"),
+        ("site-line", f"can compel: {_short(compel, 24)}"),
     )
     text = "".join(
         f'<text class="{kind}" x="{box.x + 12}" y="{box.y + 20 + 18 * row}">{escape(line)}</text>'

@@ -87,12 +87,12 @@ def planned_flows(plan: Mapping[str, Any]) -> dict[Flow, dict[str, Any]]:
 
 
 def planned_sites(plan: Mapping[str, Any]) -> list[str]:
-    """Return every site that the plan has something happen at."""
+    """Return every site that has a gateway under the plan; one that flows only pass through has none to hear from."""
     found = {load["origin"] for load in plan["workloads"]}
     for load in plan["workloads"]:
         for assignment in load["assignments"]:
             found.update(stage["site"] for stage in assignment["stages"])
-            found.update(end for flow in assignment["flows"] for end in flow["route"])
+            found.update(flow[end] for flow in assignment["flows"] for end in ("from", "to"))
     return sorted(found)
 
 

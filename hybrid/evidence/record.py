@@ -106,6 +106,9 @@ FIELDS: Mapping[str, Callable[[Any], bool]] = {
 """Every field that a caller may give. `index` and `salt` are the log's own."""
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
 def check(record: Mapping[str, Any]) -> None:
     """Raise InputError naming the first field that a record may not have, or not with this value."""
     for name, value in record.items():
@@ -132,7 +135,7 @@ def canonical(record: Mapping[str, Any]) -> bytes:
         import rfc8785
 
         return rfc8785.dumps(flat)
-    return json.dumps(flat, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    return _ENCODER.encode(flat).encode()
 
 
 def _plain(value: Any) -> Any:

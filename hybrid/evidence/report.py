@@ -75,7 +75,7 @@ def build(
     found = reconcile(plan, digest, sources, period)
     names = planned_sites(plan)
     law = ground.law_facts(problem)
-    sites = [ground.site_facts(problem.sites[name]) for name in _shown(names, found, problem)]
+    sites = [ground.site_facts(problem.sites[name]) for name in _shown(plan, names, found, problem)]
     flows = _flows(plan, found, {site["name"]: site for site in sites})
     coverage = _coverage(names, sources, found, period)
     report: dict[str, Any] = {
@@ -104,9 +104,10 @@ def build(
     return report
 
 
-def _shown(names: Iterable[str], found: Reconciliation, problem: Problem) -> list[str]:
-    """Return the planned sites and those that turn up in the evidence, as far as the fleet knows them."""
+def _shown(plan: Mapping[str, Any], names: Iterable[str], found: Reconciliation, problem: Problem) -> list[str]:
+    """Return the planned sites, those on a route, and those in the evidence, as far as the fleet knows them."""
     seen = {end for flow in found.flows for end in flow[3:]}
+    seen |= {site for flow in planned_flows(plan).values() for site in flow["route"]}
     seen |= {end for row in (*found.breaches, *found.refusals) for end in (row["from"], row["to"], row["site"]) if end}
     return sorted(name for name in {*names, *seen} if name in problem.sites)
 

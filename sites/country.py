@@ -114,9 +114,7 @@ def _region(code: str) -> str:
 
 CountryCode = Annotated[str, AfterValidator(_country), Described(lambda _: {"enum": sorted(_table()[0])})]
 Place = Annotated[str, AfterValidator(_place), Described(lambda plain: {**plain, "pattern": f"^{_PLACE}$"})]
-Region = Annotated[
-    str, AfterValidator(_region), Described(lambda plain: {**plain, "pattern": f"^(EU|EEA|{_PLACE[1:-1]})$"})
-]
+Region = Annotated[str, AfterValidator(_region), Described(lambda plain: {**plain, "pattern": f"^(EU|EEA|{_PLACE})$"})]
 """A country, a subdivision or a bloc, as rules name them."""
 
 

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
 
 HOURS_PER_MONTH = 730
 
-_NUMBER = r"(\d{1,15}(?:\.\d{1,12})?)"
+_NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,12})?)"
 _SIZE_UNITS = {
     "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,

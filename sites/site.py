@@ -22,7 +22,7 @@ Activity = Literal["process", "store", "backup", "log", "failover", "access", "t
 def _date(value: object) -> object:
     if not isinstance(value, str):
         return value
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         raise ValueError(f"expected a day such as 2027-05-31, found {value!r}")
     return dt.date.fromisoformat(value)
 

@@ -50,7 +50,7 @@ class Graph:
 
     Attributes:
         replaced: (stage, fallback) pairs; empty for the graph as declared.
-        waiting: names of the stages whose time counts towards the latency.
+        waiting: names of the stages whose time counts towards the latency: somebody waits for an answer behind them.
     """
 
     replaced: tuple[tuple[str, str], ...]
@@ -106,7 +106,7 @@ def _graph(spec: PipelineSpec, replaced: Mapping[str, str]) -> Graph | None:
         if not answers or not run.issuperset(replaced.values()):
             return None
         order = [name for name in order if name in run]
-    waiting = _waiting(order, stages, after)
+    waiting = _waiting(order, stages, after, answers)
     edges = tuple(_edges(spec.input.size, [stages[name] for name in order], after, answers, waiting))
     return Graph(tuple(replaced.items()), tuple(stages[name] for name in order), edges, waiting)
 
@@ -146,13 +146,15 @@ def _reaching(answers: Iterable[str], after: Mapping[str, Sequence[str]]) -> set
     return found
 
 
-def _waiting(order: list[str], stages: Mapping[str, Stage], after: Mapping[str, Sequence[str]]) -> frozenset[str]:
-    """Return the stages somebody waits for: neither async nor downstream of an async one."""
+def _waiting(
+    order: list[str], stages: Mapping[str, Stage], after: Mapping[str, Sequence[str]], answers: frozenset[str]
+) -> frozenset[str]:
+    """Return the stages on a path from input to an answer that passes none that is async, or downstream of one."""
     found: set[str] = set()
     for name in order:
         if not stages[name].is_async and all(n == INPUT or n in found for n in after[name]):
             found.add(name)
-    return frozenset(found)
+    return frozenset(found & _reaching(answers & found, after))
 
 
 def _edges(

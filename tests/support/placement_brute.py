@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from fractions import Fraction
-from itertools import permutations, product
+from itertools import pairwise, permutations, product
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -188,9 +188,9 @@ class Brute:
             serves = site.spec.serves
             labels = origin.metadata.labels
             mine = site.name == origin.name
-            if not mine and serves != "any":
-                if serves == "own" or any(labels.get(key) != value for key, value in serves.items()):
-                    continue
+            wanted = serves if isinstance(serves, dict) else {}
+            if not mine and (serves == "own" or any(labels.get(key) != value for key, value in wanted.items())):
+                continue
             if not mine and "disconnected" in (site.spec.connectivity.mode, origin.spec.connectivity.mode):
                 continue
             if stage.knowledge:
@@ -244,8 +244,8 @@ class Brute:
             path = self.route(evaluator, labels[source], a, b, origin, waits)
             if path is None:
                 return None
-            links = [self.wires[frozenset(hop)] for hop in zip(path, path[1:], strict=False)]
-            for hop in zip(path, path[1:], strict=False):
+            links = [self.wires[frozenset(hop)] for hop in pairwise(path)]
+            for hop in pairwise(path):
                 hops[hop] += rate * min(shares) * size * 8
             egress += rate * min(shares) * size * 3600 / 10**9 * sum(link.price.amount for link in links)
             slowest = min((link.bandwidth for link in links), default=0)
@@ -271,7 +271,7 @@ class Brute:
         for length in range(len(between) + 1):
             for middle in permutations(between, length):
                 path = (a, *middle, b)
-                pairs = list(zip(path, path[1:], strict=False))
+                pairs = list(pairwise(path))
                 if not all(frozenset(pair) in self.wires for pair in pairs):
                     continue
                 if waits and any(sites[name].spec.connectivity.mode == "intermittent" for name in path):
@@ -333,7 +333,7 @@ class Brute:
             number(needs.cpus) / group.cpus,
             Fraction(needs.memory, group.memory or 1),
             Fraction(needs.disk, group.disk or 1),
-        ]  # noqa: E501
+        ]
         if needs.accelerator:
             shares.append(Fraction(needs.accelerator, 8 * group.accelerators.count))
         return max(shares) * group.price.amount
@@ -361,14 +361,9 @@ class Brute:
                         eighths + (needs.accelerator if d == device else 0) for d, eighths in enumerate(taken)
                     )  # fmt: skip
                     after = (cpus + number(needs.cpus), memory + needs.memory, disk + size, held | new, used)
-                    if (
-                        after[0] <= group.cpus
-                        and after[1] <= group.memory
-                        and after[2] <= group.disk
-                        and max((*used, 0)) <= 8
-                    ):  # noqa: E501, SIM102
-                        if place(index + 1, (*nodes[:at], after, *nodes[at + 1 :])):
-                            return True
+                    room = after[0] <= group.cpus and after[1] <= group.memory and after[2] <= group.disk
+                    if room and max((*used, 0)) <= 8 and place(index + 1, (*nodes[:at], after, *nodes[at + 1 :])):
+                        return True
                 tried.add(nodes[at])
             return False
 

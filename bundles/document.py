@@ -66,8 +66,10 @@ def parse(data: bytes, *, what: str, cap: int = DOCUMENT_CAP) -> dict[str, Any]:
             data.decode("utf-8"), object_pairs_hook=_once, parse_float=_no_float, parse_constant=_no_float
         )
         _depth(value)
-    except (ValueError, RecursionError) as error:
-        raise _refuse(what, str(error) or "nested too deep") from None
+    except RecursionError:
+        raise _refuse(what, f"nested deeper than {MAX_DEPTH}") from None
+    except ValueError as error:
+        raise _refuse(what, str(error)) from None
     if not isinstance(value, dict):
         raise _refuse(what, "not a JSON object")
     return value

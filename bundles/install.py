@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from bundles import release
+from bundles.document import unstamp
 from bundles.enrolment import load_enrolment
 from bundles.errors import GateError
 from bundles.layout import Box
@@ -98,6 +99,14 @@ def install(
         release.switch(box, record)
         _health(box, state, health)
         return Outcome(record, before, checked, here.time)
+
+
+def keep_time(here: Standing) -> State:
+    """Save what the box knows of the time, so that a reboot with a dead clock does not lose it."""
+    floor = raised(here.state.floor, here.reading, here.time, unstamp(here.state.floor.signed, what="floor"))
+    return StateCopies(here.box).save(
+        here.state.model_copy(update={"floor": floor, "clock_suspect": here.time.suspect})
+    )
 
 
 def roll_back(here: Standing) -> Release:

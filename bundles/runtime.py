@@ -61,16 +61,18 @@ def unpack(box: Box, wheels: Mapping[str, Path], name: str, advance: Callable[[f
     packages = part / "site-packages"
     make_folders(packages)
     try:
-        written = sum(_extract(blob, wheel, packages, advance) for wheel, blob in sorted(wheels.items()))
+        for wheel, blob in sorted(wheels.items()):
+            _extract(blob, wheel, packages, advance)
         (part / "run.py").write_text(LAUNCHER)
         _compile(part, folder)
+        written = sum(path.stat().st_size for path in part.rglob("*") if path.is_file())
         os.sync()
         part.rename(folder)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
     sync_folder(folder.parent)
-    return written + len(LAUNCHER)
+    return written
 
 
 def _compile(part: Path, folder: Path) -> None:
@@ -81,8 +83,7 @@ def _compile(part: Path, folder: Path) -> None:
     )  # fmt: skip
 
 
-def _extract(blob: Path, wheel: str, packages: Path, advance: Callable[[float], None] | None) -> int:
-    written = 0
+def _extract(blob: Path, wheel: str, packages: Path, advance: Callable[[float], None] | None) -> None:
     with zipfile.ZipFile(blob) as archive:
         for entry in archive.infolist():
             target = None if entry.is_dir() else _place(entry, wheel)
@@ -93,10 +94,8 @@ def _extract(blob: Path, wheel: str, packages: Path, advance: Callable[[float], 
             with archive.open(entry) as source, path.open("xb") as copy:
                 shutil.copyfileobj(source, copy, 1024 * 1024)
             path.chmod(0o644)
-            written += entry.file_size
             if advance:
                 advance(entry.file_size)
-    return written
 
 
 def _place(entry: zipfile.ZipInfo, wheel: str) -> PurePosixPath | None:

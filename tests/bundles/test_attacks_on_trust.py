@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bundles.document import digest
 from bundles.errors import GateError, MediumError, TrustError
-from bundles.install import standing
+from bundles.install import keep_time
 from bundles.trust.custody import load_signers, make_keys
 from bundles.trust.keys import key_id
 from bundles.trust.quorum import Quorum, missing
@@ -133,19 +133,8 @@ def test_expired(published: Published, bundle: Path, tmp_path: Path) -> None:
     box = published.box(tmp_path / "late")
     for _ in range(14):
         box.clock.pass_(days=30)
-        touch(box)
+        keep_time(box.standing())
     refused(box, bundle, "EXPIRED", TrustError)
-
-
-def touch(box: ABox) -> None:
-    """Save what the box knows of the time, as every install and service does."""
-    from bundles.layout import Box
-    from bundles.trust.clock import raised
-    from bundles.trust.state import StateCopies
-
-    here = standing(box.root, box.clock.reading(), box.machine_id)
-    floor = raised(here.state.floor, here.reading, here.time, box.clock.now.replace(year=2026, month=1))
-    StateCopies(Box(box.root)).save(here.state.model_copy(update={"floor": floor}))
 
 
 def test_last_months_bundle(tmp_path: Path) -> None:

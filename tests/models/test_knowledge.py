@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hybrid.errors import EvidenceError, InputError
 from hybrid.knowledge import build_index, documents_in, list_indexes, read_index
 from hybrid.knowledge.passages import PASSAGE_CHARACTERS, Passage, cut
-from hybrid.knowledge.store import Head, Index, write_index
-from tests.support.models import PROTOCOLS, shelf
+from hybrid.knowledge.store import write_index
+from tests.support.models import PROTOCOLS, an_index, shelf
 
 DOCUMENT = """# Fever
 <!-- not reviewed -->
@@ -27,13 +27,6 @@ is seen at once.
 
 Offer drinks. Let the child rest.
 """
-
-
-def an_index(**changes: object) -> Index:
-    head = Head("care", ({"data": "system.operations", "law": ["FR"]},), "minilm", "w8", "sha256:" + "0" * 64, {}, 2)
-    vectors = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]], dtype=np.float32)
-    passages = tuple(Passage(f"a#{number}", "A", f"text {number}") for number in (1, 2, 3))
-    return Index(head, passages, vectors)
 
 
 def test_a_passage_has_its_titles_and_never_crosses_a_heading() -> None:

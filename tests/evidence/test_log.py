@@ -35,6 +35,17 @@ def test_a_log_is_what_was_appended(tmp_path: Path) -> None:
     assert verify_log(tmp_path / "log").holds
 
 
+def test_a_log_in_use_signs_itself_every_minute(tmp_path: Path) -> None:
+    """A gateway that is killed after hours has had its head signed all along; the disk's other waits stay cheap."""
+    clock = Clock()
+    with open_log(tmp_path / "log", clock=clock) as log:
+        for _ in range(6):
+            log.append(a_record(), durable=True)
+            clock.forward(seconds=40)
+        audit = verify_log(tmp_path / "log")
+        assert (audit.size, audit.signed, audit.checkpoints) == (6, 5, 3)
+
+
 def test_it_goes_on_where_it_was_over_several_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hybrid.evidence.segments.SEGMENT_RECORDS", 8)
     for _ in range(4):

@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from hybrid.cli.report import read_pins
 from hybrid.errors import InputError
-from hybrid.evidence import page
+from hybrid.evidence import note, page
 from hybrid.evidence.reconciliation import Period
 from hybrid.evidence.report import build
-from hybrid.evidence.sources import read_sources
+from hybrid.evidence.sources import pins_of, read_sources
 from tests.support.evidence import (
     DIGEST,
     DRAFT,
     TRIAGE,
     a_crossing,
     a_flow,
+    a_key,
     a_plan,
     a_problem,
     honest_records,
@@ -131,6 +134,16 @@ def test_a_log_with_another_key_than_the_enrolled_one_is_not_believed(tmp_path: 
     assert a_report(paths, **{"clinic-bern": other})["verdict"]["outcome"] == "clean"
     report = a_report(paths, **{"dc-paris": other})
     assert report["verdict"]["outcome"] == "untrusted"
+
+
+def test_a_site_plans_registry_pins_the_logs_keys() -> None:
+    """The quorum admitted these keys; the log's origin is its site, and another use is another key."""
+    pem = a_key(3).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    entry = {"site": "clinic-lyon", "from": "2026-12-01T00:00:00Z", "publicKey": pem}
+    pins = pins_of({"keys": [entry | {"use": "log"}, entry | {"site": "dc-paris", "use": "passport"}]})
+    assert pins == {"clinic-lyon": note.verifier_key("clinic-lyon", a_key(3).public_key())}
+    with pytest.raises(InputError, match="expected SITE=VKEY"):
+        read_pins(["clinic-lyon"])
 
 
 def test_records_of_another_plan_are_counted_and_not_judged(tmp_path: Path) -> None:

@@ -80,16 +80,15 @@ def start(run: Path, nodes: tuple[Node, ...], *, bound: bool) -> Head:
         process.wait()
         os.close(ours)
         raise
-    if bound:
-        _LIFELINES[head.pid] = ours
-    else:
+    if not bound:
         os.write(ours, KEEP)
-        os.close(ours)
+    _OURS[head.pid] = (process, ours)
     return head
 
 
-_LIFELINES: dict[int, int] = {}
-"""Write ends of the pipes of bound heads: the kernel closes them with this process, and the keeper then ends."""
+_OURS: dict[int, tuple[subprocess.Popen[bytes], int]] = {}
+"""Heads that this process started, with the write end of each one's lifeline: the kernel closes that with us, and the
+keeper of a bound head then ends."""
 
 
 def _spawn(run: Path, lifeline: int) -> subprocess.Popen[bytes]:
@@ -154,8 +153,6 @@ def stop(run: Path) -> int:
     inside = head.processes()
     with suppress(HybridError):
         ask(run, {"do": "stop"}, timeout_s=END_S)
-    if (ours := _LIFELINES.pop(head.pid, None)) is not None:
-        os.close(ours)
     deadline = time.monotonic() + END_S
     if head.alive:
         os.kill(head.pid, signal.SIGKILL)  # --kill-child takes the namespace's first process with it
@@ -163,8 +160,9 @@ def stop(run: Path) -> int:
         if time.monotonic() > deadline:
             raise HybridError(f"processes {head.processes()} of the head do not end", advice="look at them with ps")
         time.sleep(0.05)
-    with suppress(ChildProcessError):
-        os.waitpid(head.pid, os.WNOHANG)
+    if (ours := _OURS.pop(head.pid, None)) is not None:
+        ours[0].wait()
+        os.close(ours[1])
     (run / "head.json").unlink(missing_ok=True)
     return len(inside)
 
@@ -200,13 +198,16 @@ def ask(run: Path, request: Mapping[str, Any], *, timeout_s: float) -> dict[str,
 def _open(run: Path, name: str, timeout_s: float) -> socket.socket:
     """Connect by way of the folder's descriptor: a socket's path may have at most 107 bytes."""
     folder = os.open(run, os.O_PATH | os.O_DIRECTORY)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.settimeout(timeout_s)
         sock.connect(f"/proc/self/fd/{folder}/{name}")
-        return sock
+    except OSError:
+        sock.close()
+        raise
     finally:
         os.close(folder)
+    return sock
 
 
 def _pids() -> list[int]:

@@ -71,18 +71,31 @@ def apply(region: Region, run: Path, wanted: Change, *, advance: Callable[[float
 
 
 def settle(region: Region, run: Path, *, patience_s: float = SETTLE_S) -> Live:
-    """Wait until what runs is what was planned. Raises HybridError with the findings when it does not."""
+    """Wait until what runs is what was planned.
+
+    Raises:
+        HybridError: it is not, within `patience_s`; at once where something serves outside its plan, which is drained.
+    """
     deadline = time.monotonic() + patience_s
     while True:
         seen = observe(run)
         findings = live.compare(region.config, region.nodes, seen)
         if not findings:
             return seen
+        drained = _drain(run, findings)
         failed = any(app["status"] == "DEPLOY_FAILED" for app in seen.applications.values())
-        if failed or time.monotonic() > deadline:
+        if drained or failed or time.monotonic() > deadline:
             said = "; ".join(finding.what for finding in findings)
             raise HybridError(f"the cluster is not as planned: {said}", advice=f"read {run / 'head.log'}")
         time.sleep(0.5)
+
+
+def _drain(run: Path, findings: tuple[Finding, ...]) -> list[str]:
+    """Take what serves outside its plan out of service; return the applications."""
+    gone = sorted({name for finding in findings for name in finding.drains})
+    if gone:
+        head.ask(run, {"do": "drain", "applications": gone}, timeout_s=ASK_S)
+    return gone
 
 
 def verify(run: Path, *, drain: bool, now: dt.datetime) -> tuple[Finding, ...]:
@@ -95,9 +108,8 @@ def verify(run: Path, *, drain: bool, now: dt.datetime) -> tuple[Finding, ...]:
     region = remembered(run)
     findings = live.compare(region.config, region.nodes, observe(run))
     live.record(run / "live.jsonl", now, region.plan_digest, findings)
-    gone = sorted({name for finding in findings for name in finding.drains})
-    if gone and drain:
-        head.ask(run, {"do": "drain", "applications": gone}, timeout_s=ASK_S)
+    if drain:
+        _drain(run, findings)
     return findings
 
 

@@ -61,7 +61,7 @@ def move(config: Config) -> None:
 def test_a_deviation_is_refused_by_name(valid: Config, deviate: Callable[[Config], Any], says: str) -> None:
     config = copy.deepcopy(valid)
     deviate(config)
-    with pytest.raises(InputError, match="serve.yaml") as caught:
+    with pytest.raises(InputError, match=r"serve\.yaml") as caught:
         parse_config(config, "serve.yaml")
     assert says in str(caught.value)
     parse_config(valid, "serve.yaml")

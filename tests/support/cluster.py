@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +39,20 @@ spec:
   rate: 1/s
   latency: 8s
   input: {{data: [system.operations], size: 1KiB}}
-  stages: [{{name: draft, task: generate, models: [assistant], output: 1KiB}}]
+  stages: [{{name: draft, task: {task}, models: [{model}], output: 1KiB}}]
 ---
 apiVersion: hybrid/v1
 kind: Model
-metadata: {{name: assistant}}
+metadata: {{name: {model}}}
 spec:
-  task: generate
+  task: {task}
   source: {{package: example, digest: "{zero}"}}
   licence: Apache-2.0
   trainedOn: []
   state: approved
   approval: {{by: Model board (example), on: 2026-11-20}}
   variants:
-    - name: fp32
+    - name: {variant}
       files: {files}
       needs: {{cpus: 1, memory: 512MiB, disk: 10MB}}
       speed: [{{hardware: x86_64, service: 100ms, throughput: 10/s}}]
@@ -62,19 +64,29 @@ spec: {{packs: []}}
 """
 
 
-def a_problem(folder: Path, files: Mapping[str, str] | None = None) -> Problem:
-    """A fleet with the regions dc-paris (FR) and dc-berlin (DE) and one generator, `assistant`."""
+@dataclass(frozen=True)
+class Made:
+    """A model as the fleet names it, with the digests of its files."""
+
+    model: str = "assistant"
+    variant: str = "fp32"
+    task: str = "generate"
+    files: Mapping[str, str] = field(default_factory=lambda: {"model": "sha256:" + "0" * 64})
+
+
+def a_problem(folder: Path, made: Made = Made()) -> Problem:
+    """A fleet with regions in France and Germany, and one model."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, country in (("dc-paris", "FR"), ("dc-lyon", "FR"), ("dc-berlin", "DE")):
         (folder / f"{name}.yaml").write_text(SITE.format(name=name, country=country))
-    zero = "sha256:" + "0" * 64
-    (folder / "rest.yaml").write_text(REST.format(zero=zero, files=json.dumps(dict(files or {"model": zero}))))
+    facts = {"model": made.model, "variant": made.variant, "task": made.task, "files": json.dumps(dict(made.files))}
+    (folder / "rest.yaml").write_text(REST.format(zero="sha256:" + "0" * 64, **facts))
     return read_problem(folder, dt.date(2026, 12, 1))
 
 
-def a_plan(*, site: str = "dc-paris", replicas: int = 1) -> dict[str, Any]:
+def a_plan(*, site: str = "dc-paris", replicas: int = 1, made: Made = Made()) -> dict[str, Any]:
     """A plan with one workload whose draft runs at `site`, on node gpu-0."""
-    chosen = {"site": site, "model": "assistant", "variant": "fp32", "hardware": "gpu"}
+    chosen = {"site": site, "model": made.model, "variant": made.variant, "hardware": "gpu"}
     return {
         "workloads": [{
             "id": f"reply@{site}", "pipeline": "reply", "origin": site,
@@ -107,8 +119,8 @@ def a_region(folder: Path, **changes: Any) -> Region:
     return compile_region(**{**given, **changes})
 
 
-def a_generator(folder: Path) -> dict[str, str]:
-    """Make a two-layer Llama of random weights with a byte-level tokenizer; return its files' digests."""
+def a_generator(folder: Path) -> Made:
+    """Make a two-layer Llama of random weights with a byte-level tokenizer."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -123,4 +135,20 @@ def a_generator(folder: Path) -> dict[str, str]:
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>").save_pretrained(folder)
+    return Made(files=digests_of(folder))
+
+
+def a_classifier(models: Path) -> Made:
+    """Make a tiny classifier as an ONNX graph below `models`; it starts in a second, without torch."""
+    from tests.support.gateway import models as graphs
+
+    (folder := models / "small/w8").mkdir(parents=True)
+    for name, path in graphs(models.parent / "graphs").items():
+        if name.startswith("models/small/"):
+            shutil.copy(path, folder)
+    return Made("small", "w8", "classify", digests_of(folder))
+
+
+def digests_of(folder: Path) -> dict[str, str]:
+    """Return the digest of every file in `folder`."""
     return {path.name: "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}

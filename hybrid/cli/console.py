@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+PIPED_WIDTH = 160
+"""Columns of a table that goes to a file or a pipe and is nobody's screen."""
+
 REFUSED, WRONG_INPUT, TRUST_BROKEN, WORLD_FAILED, INTERRUPTED = 1, 2, 3, 4, 130
 
 
@@ -34,7 +37,10 @@ def out() -> Console:
     """Return the console of data (stdout); colour only on a terminal and without NO_COLOR."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    piped = not sys.stdout.isatty()
+    return Console(
+        highlight=False, soft_wrap=piped, width=PIPED_WIDTH if piped and "COLUMNS" not in os.environ else None
+    )
 
 
 def err() -> Console:
@@ -57,7 +63,9 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) 
     from rich import box
     from rich.table import Table
 
-    shown = Table(*columns, title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    shown = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in columns:
+        shown.add_column(column, overflow="fold")
     for row in rows:
         shown.add_row(*(str(cell) for cell in row))
     out().print(shown)

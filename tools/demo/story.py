@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,11 +38,13 @@ class Story:
         home: where everything is made; removed and made anew at the start.
         secrets: files and folders deleted at the end, also after Ctrl-C (demo keys).
         results: files a reader may want to open, with what they show.
+        extra: environment variables for every command, such as the demo's passphrase.
     """
 
     home: Path
     secrets: list[Path] = field(default_factory=list)
     results: list[tuple[Path, str]] = field(default_factory=list)
+    extra: dict[str, str] = field(default_factory=dict)
     _services: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _endings: list[Callable[[], None]] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
@@ -57,16 +59,23 @@ class Story:
         """Print one line of narration."""
         print(_styled(f"   {text}", "3"), flush=True)
 
-    def run(self, *command: str | Path, expect: int = 0, env: Mapping[str, str] | None = None, show: int = 60) -> str:
+    def run(
+        self, *command: str | Path, expect: int = 0, show: int = 60, inside: Sequence[str] = (), at: str = "",
+    ) -> str:  # fmt: skip
         """Print `command`, run it in `home`, print at most `show` lines of its output, and return all of it.
+
+        Args:
+            expect: the exit code that the story tells.
+            inside: words before the command that enter another place, such as `nsenter …`.
+            at: the name of that place, shown as the prompt's host.
 
         Raises:
             StoryError: it exited with anything but `expect`.
         """
         line = shlex.join(str(part) for part in command)
-        print(_styled(f"\n $ {line}", "1"), flush=True)
+        print(_styled(f"\n {at}$ {line}", "1"), flush=True)
         done = subprocess.run(
-            self._resolved(command), cwd=self.home, env=self.environment(env), text=True, check=False,
+            [*inside, *self._resolved(command)], cwd=self.home, env=self.environment(), text=True, check=False,
             stdout=subprocess.PIPE, stderr=None if sys.stderr.isatty() else subprocess.STDOUT,
         )  # fmt: skip
         lines = done.stdout.rstrip().splitlines()
@@ -80,21 +89,23 @@ class Story:
             raise StoryError(f"`{line}` exited with {done.returncode}, expected {expect}")
         return done.stdout
 
-    def start(self, *command: str | Path, log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-        """Print and start a service in a process group of its own; its output goes to `log`."""
-        print(_styled(f"\n $ {shlex.join(str(part) for part in command)} &", "1"), flush=True)
+    def start(
+        self, *command: str | Path, log: Path, inside: Sequence[str] = (), at: str = ""
+    ) -> subprocess.Popen[bytes]:
+        """Print and start a service in a process group of its own; its output goes to `log` (see `run`)."""
+        print(_styled(f"\n {at}$ {shlex.join(str(part) for part in command)} &", "1"), flush=True)
         with log.open("wb") as output:
             service = subprocess.Popen(
-                self._resolved(command), cwd=self.home, env=self.environment(env), process_group=0,
+                [*inside, *self._resolved(command)], cwd=self.home, env=self.environment(), process_group=0,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
         self._services.append(service)
         return service
 
-    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return our environment with the workshop's commands first on the path and every telemetry off."""
+    def environment(self) -> dict[str, str]:
+        """Return our environment, the workshop's commands first on the path, telemetry off, `extra` on top."""
         quiet = {"HF_HUB_OFFLINE": "1", "ORT_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
-        return {**os.environ, **quiet, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **(extra or {})}
+        return {**os.environ, **quiet, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **self.extra}
 
     def at_the_end(self, ending: Callable[[], None]) -> None:
         """Call `ending` when the story ends, last registered first."""

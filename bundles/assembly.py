@@ -171,14 +171,14 @@ def _build(
     )  # fmt: skip
     bundle = canonical(manifest)
     blobs.add(bundle, oci.BUNDLE)
-    wrapper = blobs.add(bundle_wrapper(bundle, plan, bill), oci.MANIFEST)
-    entries.append(oci.tagged(bundle_wrapper(bundle, plan, bill), oci.BUNDLE, layout.BUNDLE_TAG))
+    wrapper = bundle_wrapper(bundle, plan, bill)
+    blobs.add(wrapper, oci.MANIFEST)
+    entries.append(oci.tagged(wrapper, oci.BUNDLE, layout.BUNDLE_TAG))
     _draft(repository, cargo.site, delegated, bundle, bill_blob, unstamp(record.issued, what="issued"))
     repository.sign(signers)
     lacking = {role: lacks for role in repository.drafts() if (lacks := repository.lacking(role))}
     if not lacking:
         repository.publish()
-    del wrapper
     return Built(cargo.site, digest(bundle), record.number, record.epoch, lacking, 0), entries
 
 

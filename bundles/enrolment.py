@@ -37,6 +37,8 @@ from bundles.trust.metadata import TrustedBundles, drift_of
 from bundles.trust.state import State, StateCopies
 
 KEY_YEARS = 3
+GRACE = timedelta(days=1)
+"""Keys count from a day before they were made: the clocks of two boxes never agree."""
 PrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey
 
 
@@ -165,7 +167,7 @@ def _make_identity(box: Box, site: SiteRecord, now: datetime) -> EnrolmentReques
 def _plan_key(site: str, use: Use, pem: bytes, now: datetime) -> PlanKey:
     fields: Mapping[str, str] = {
         "site": site, "use": use, "keyid": _key_id(pem, use), "publicKey": pem.decode(),
-        "from": stamp(now), "until": stamp(now + timedelta(days=365 * KEY_YEARS)),
+        "from": stamp(now - GRACE), "until": stamp(now + timedelta(days=365 * KEY_YEARS)),
     }  # fmt: skip
     return PlanKey.model_validate(fields, by_alias=True, by_name=False)
 
@@ -188,7 +190,7 @@ def _certificate(key: PrivateKey, site: SiteRecord, now: datetime) -> bytes:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now)
+        .not_valid_before(now - GRACE)
         .not_valid_after(now + timedelta(days=365 * KEY_YEARS))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(site.site)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -15,6 +15,7 @@ from hybrid.errors import InputError
 if TYPE_CHECKING:
     from bundles.nouns import PlanKey
     from placement.catalogue import Model
+    from placement.knowledge import Knowledge
     from placement.pipeline import Pipeline
     from sites.fleet import Fleet
 
@@ -98,14 +99,23 @@ def model_files(model: Model, variant: str, workshop: Path) -> dict[str, Path]:
     return found
 
 
-def documents(name: str, folder: Path) -> dict[str, Path]:
-    """Return logical path -> document of one Knowledge."""
-    files = {
-        f"knowledge/{name}/{p.relative_to(folder).as_posix()}": p for p in sorted(folder.rglob("*")) if p.is_file()
-    }
-    if not files:
-        raise InputError(f"{folder} holds no document", advice=f"fill it, or change the source of Knowledge {name}")
-    return files
+def documents(store: Knowledge, folder: Path) -> dict[str, Path]:
+    """Return logical path -> document of one Knowledge, held against the digest of its listing.
+
+    The listing is what `sha256sum *` prints in the folder; `sha256sum *.md | sha256sum` is the digest to write down.
+
+    Raises:
+        InputError: no document, or others than the manifest says.
+    """
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    listing = "".join(f"{_sha256(path).removeprefix('sha256:')}  {name}\n" for name, path in found.items())
+    digest = "sha256:" + hashlib.sha256(listing.encode()).hexdigest()
+    if not found or digest != store.spec.source.digest:
+        raise InputError(
+            f"{folder}: the documents' listing is {digest}, Knowledge {store.name} says {store.spec.source.digest}",
+            advice="if these are the documents to carry, write their digest into the manifest and plan again",
+        )
+    return {f"knowledge/{store.name}/{name}": path for name, path in found.items()}
 
 
 def policy_files(fleet: Fleet) -> dict[str, Path]:
@@ -157,7 +167,7 @@ def collect(
     for model, variant in placed.models:
         files |= model_files(models[model], variant, workshop)
     for name in placed.knowledge:
-        files |= documents(name, fleet.root / (stores[name].spec.source.path or name))
+        files |= documents(stores[name], fleet.root / (stores[name].spec.source.path or name))
     return Cargo(
         site=site_name, jurisdiction=str(site.spec.location), arch=site.spec.hardware[0].arch, plan_digest=plan_digest,
         policy_digest=policy_digest(fleet), table=compile_table(plan, fleet, site_name),

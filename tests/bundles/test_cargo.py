@@ -99,6 +99,12 @@ def test_a_file_other_than_its_manifest_names(fleet: Fleet) -> None:
         cargo(fleet, a_plan(fleet))
 
 
+def test_a_document_that_was_slipped_in(fleet: Fleet) -> None:
+    (fleet.root / "knowledge" / "care-protocols" / "zz.md").write_text("# Take twice the dose\n")
+    with pytest.raises(InputError, match="listing"):
+        cargo(fleet, a_plan(fleet))
+
+
 def test_a_site_that_is_not_there(fleet: Fleet) -> None:
     with pytest.raises(InputError, match="no such site"):
         collect(fleet, a_plan(fleet), "", "clinic-nowhere", workshop=Path(), compile_table=lambda *_: {})

@@ -149,7 +149,7 @@ class Judge:
         for name, rule in layer.of("require"):
             met = holds(self._ground(rule, case))
             value = some((opposite(selected(rule, case)), met))
-            tests = failing(self._ground(rule, case))
+            tests = () if value else failing(self._ground(rule, case))
             values.append((value, Reason(name, tests, unknown=value is None)))
         return _and(values, Reason(layer.name))
 

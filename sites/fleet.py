@@ -86,8 +86,7 @@ def read_fleet(directory: Path, kinds: Mapping[str, type[Noun]] = KINDS) -> Flee
     findings: list[Finding] = []
     digests: dict[str, str] = {}
     with _no_collections():
-        for path in _files(directory):
-            name = path.relative_to(directory).as_posix()
+        for path, name in _files(directory):
             data = _bytes(path, name, findings)
             is_pack = name.startswith("packs/")
             read, wrong = read_manifests(data, name, {"Pack": Pack} if is_pack else kinds)
@@ -136,22 +135,25 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _files(directory: Path) -> list[Path]:
-    found: list[Path] = []
-    for folder, folders, names in os.walk(directory):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(folder, name) for name in names if name.endswith(_SUFFIXES) and not name.startswith(".")]
+def _files(directory: Path) -> Iterator[tuple[str, str]]:
+    """Yield path and relative name of every manifest file, by name."""
+    root = os.fspath(directory)
+    found: list[str] = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [os.path.join(folder, n) for n in names if n.endswith(_SUFFIXES) and not n.startswith(".")]
         if len(found) > MAX_FILES:
             raise SitesError(f"{directory} holds over {MAX_FILES} manifest files", advice="name a folder of manifests")
-    return sorted(found, key=lambda path: path.relative_to(directory).as_posix())
+    named = ((path, path[len(root) :].lstrip("/")) for path in found)
+    return iter(sorted(named, key=lambda pair: pair[1]))
 
 
-def _bytes(path: Path, name: str, findings: list[Finding]) -> bytes:
+def _bytes(path: str, name: str, findings: list[Finding]) -> bytes:
     try:
-        if not path.is_file():
+        if not os.path.isfile(path):
             findings.append(Finding(name, 1, 1, "not a regular file", "a manifest is a plain file"))
             return b""
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         findings.append(Finding(name, 1, 1, f"cannot be read: {error.strerror}"))

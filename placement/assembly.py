@@ -10,6 +10,8 @@ from importlib.metadata import version
 from placement.candidates import PoolKey
 from placement.capacity import Place
 from placement.causes import Reason
+from placement.check import checker_digest
+from placement.check.inputs import CHECKER
 from placement.cost import money
 from placement.fallback_order import Target, orders
 from placement.graph import Edge
@@ -50,7 +52,7 @@ def assemble(instance: Instance, solution: Solution, reasons: Mapping[str, Reaso
         kind="Plan",
         since=problem.window.since,
         until=problem.window.until,
-        inputs=dict(problem.digests),
+        inputs={**problem.digests, CHECKER: checker_digest()},
         engine=EnginePlan(engine, version(DISTRIBUTION), solution.work, 0),
         workloads=tuple(
             _workload(instance, name, choice, solution, total, reasons.get(name))

@@ -24,6 +24,9 @@ MOST_TRIALS = 200
 
 LEGAL = "residency:"
 
+SHARED = ("capacity", "hardware:cpus", "hardware:disk", "hardware:memory", "link:bandwidth")
+"""Families of which there may be too little for all though there is enough for one: no refusal names them."""
+
 Kind = Literal["impossible", "crowded"]
 Cause = tuple[str, ...]
 
@@ -109,7 +112,7 @@ class _Inquest:
 
     def _families(self) -> list[str]:
         """Return every family that stands against it, those that show only behind others included."""
-        found = {"capacity", "link:bandwidth"} | ({"latency"} if self.workload.limit_us is not None else set())
+        found = {*SHARED} | ({"latency"} if self.workload.limit_us is not None else set())
         found |= {"link:intermittent"} if self.instance.problem.network.intermittent else set()
         known, workload = set[str](), self.workload
         for _ in range(MOST_FAMILIES):

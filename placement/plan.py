@@ -271,11 +271,15 @@ def parse_plan(data: bytes, name: str = "plan") -> Plan:
 
 
 def check_fresh(plan: Plan, digests: Mapping[str, str]) -> None:
-    """Raise PlacementError naming each input of a plan that is no longer what it was."""
+    """Raise PlacementError naming each input of a plan that is no longer what it was.
+
+    The checker that a plan binds is not compared: another one may judge the plan, and says so.
+    """
+    inputs = {name: digest for name, digest in plan.inputs.items() if name != "checker"}
     changed = [
-        f"{name}: {'changed' if name in plan.inputs and name in digests else 'added' if name in digests else 'removed'}"
-        for name in sorted({*plan.inputs, *digests})
-        if plan.inputs.get(name) != digests.get(name)
+        f"{name}: {'changed' if name in inputs and name in digests else 'added' if name in digests else 'removed'}"
+        for name in sorted({*inputs, *digests})
+        if inputs.get(name) != digests.get(name)
     ]
     if changed:
         raise PlacementError(

@@ -114,9 +114,7 @@ def _with_accelerators(problem: Problem) -> Problem:
     """Where a group has no accelerator, a device of a kind for which some variant that needs one has a speed."""
     variants = [variant for model in problem.models.values() for variant in model.spec.variants]
     wanted = {s.hardware for v in variants if v.needs.accelerator for s in v.speed if not s.hardware.startswith(ARCHES)}
-    if not wanted:
-        return problem
-    device = Accelerators.model_construct(kind=min(wanted), count=8, memory=2**40)
+    device = Accelerators.model_construct(kind=min(wanted, default="any"), count=8, memory=2**40)
     return _groups(problem, lambda g: g.model_copy(update={"accelerators": g.accelerators or device}))
 
 

@@ -29,7 +29,7 @@ def problem_of(plan: Plan, path: Path, fleet: Path | None) -> Problem:
 
 
 def _beside(plan: Plan, path: Path) -> Path:
-    files = [name for name in plan.inputs if not name.startswith("pack:")]
+    files = [name for name in plan.inputs if name.endswith((".yaml", ".yml"))]
     for folder in _folders(path):
         if files and all((folder / name).is_file() for name in files):
             return folder

@@ -26,6 +26,8 @@ from sites.site import Link, Site
 from sites.verdict import Outcome, Verdict
 
 Json = dict[str, Any]
+CHECKER = "checker"
+"""Among a plan's inputs, the digest of the checker, which no manifest is."""
 
 
 def compile_site(plan: Mapping[str, Any], fleet: Fleet, site: str) -> Json:
@@ -63,11 +65,8 @@ def sites_of(entry: Mapping[str, Any]) -> set[str]:
 
 
 def _require_same_inputs(plan: Mapping[str, Any], fleet: Fleet) -> None:
-    changed = sorted(
-        name
-        for name in plan["inputs"].keys() | fleet.digests.keys()
-        if plan["inputs"].get(name) != fleet.digests.get(name)
-    )
+    planned = {name: digest for name, digest in plan["inputs"].items() if name != CHECKER}
+    changed = sorted(n for n in planned.keys() | fleet.digests.keys() if planned.get(n) != fleet.digests.get(n))
     if changed:
         raise InputError(f"the plan is stale: {changed[0]} has changed since", advice="hybrid plan FLEET -o plan.json")
 

@@ -22,6 +22,9 @@ from sites.data import DataClass, Purpose
 from sites.noun import AsTuple, Name, Names, Noun
 
 PREFIX = "hyb"
+RATE, BURST = 50, 100
+"""What a key may ask for unless it says otherwise: requests a second, and at once."""
+
 HEX64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 UNKNOWN = Refusal(UNAUTHENTICATED, "gateway/credential", "give an API key of this site: Authorization: Bearer hyb_…")
 FILE = Path("gateway") / "credentials.json"
@@ -45,8 +48,8 @@ class Credential(Noun):
     pipelines: Names
     purposes: Annotated[tuple[Purpose, ...], AsTuple] = ()
     floor: Annotated[tuple[DataClass, ...], AsTuple] = ()
-    rate: Annotated[int, Field(ge=1)] = 50
-    burst: Annotated[int, Field(ge=1)] = 100
+    rate: Annotated[int, Field(ge=1)] = RATE
+    burst: Annotated[int, Field(ge=1)] = BURST
 
     def opens_with(self, secret: str) -> bool:
         """Return whether `secret` is this credential's, in constant time."""
@@ -102,6 +105,8 @@ def issue(
     tenant: str = "default",
     purposes: tuple[str, ...] = (),
     floor: tuple[str, ...] = (),
+    rate: int = RATE,
+    burst: int = BURST,
 ) -> str:
     """Make a key, add its hash to the site's file (0600), and return the key: it is shown once and kept nowhere.
 
@@ -113,6 +118,7 @@ def issue(
     entry = {
         "id": name, "salt": salt, "hash": _hash(salt, secret), "tenant": tenant, "origin": origin,
         "pipelines": list(pipelines), "purposes": list(purposes), "floor": list(floor),
+        "rate": rate, "burst": burst,
     }  # fmt: skip
     held = _read(path)
     if any(credential.id == name for credential in held.credentials):

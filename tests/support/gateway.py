@@ -12,21 +12,32 @@ import contextlib
 import datetime as dt
 import http.client
 import json
+import socket
+import ssl
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
+
+import aiohttp
 
 from bundles.document import digest, plain
 from bundles.enrolment import _make_identity
 from bundles.layout import Box
 from bundles.nouns import SiteRecord
+from hybrid.gateway import passport as passports
 from hybrid.gateway.credentials import issue
 from hybrid.gateway.engines import Engine, Wanted, prompt_of
+from hybrid.gateway.identity import read_identity
 from hybrid.gateway.listening import listen, listening
+from hybrid.gateway.passport import HEADER, PARENTS_HEADER
 from hybrid.gateway.service import Gateway
 from hybrid.gateway.table import compile_table
+from hybrid.gateway.tls import client_context
+from hybrid.gateway.transport import PATH, Body
 from placement.engine import plan
 from placement.problem import problem_of
 from sites.fleet import Fleet
@@ -37,6 +48,9 @@ from tests.support.sites import a_box, a_fleet, a_link, a_policy, a_rule
 T = TypeVar("T")
 TODAY = dt.datetime.now(dt.UTC).date()
 ORIGIN, REGION, OTHER, OVERSEAS = "clinic-lyon", "dc-paris", "dc-marseille", "dc-ohio"
+PIPELINES = ("embed-note", "log-triage", "patient-message", "relay")
+DRAFTED = f"patient-message@{ORIGIN}"
+EVERYONE = (ORIGIN, REGION, OTHER)
 MESSAGE = {"text": "my chest hurts when i walk"}
 LABELS = ("routine", "urgent")
 WORDS = (
@@ -65,14 +79,20 @@ def a_health_group(*rules: dict[str, Any]) -> Fleet:
         "draft", task="generate", models=["assistant"], after=["input", "triage", "recall"], fallback=["quote"]
     )
     nouns = [
-        a_clinic(ORIGIN, links=[a_link(REGION), a_link(OTHER, price="0.09 EUR/GB"), a_link(OVERSEAS)]),
+        a_clinic(
+            ORIGIN,
+            labels={"role": "clinic", "site": "lyon"},
+            links=[a_link(REGION), a_link(OTHER, price="0.09 EUR/GB"), a_link(OVERSEAS)],
+        ),
         a_clinic("clinic-nimes", links=[a_link(OTHER)]),
-        a_region(REGION, hardware=[_rack("l4")]),
-        a_region(OTHER, hardware=[_rack("l4")]),
+        a_region(REGION, hardware=[_rack("l4", "north")], connectivity=connected(a_link(OTHER))),
+        a_region(OTHER, hardware=[_rack("l4", "south")]),
         a_region(OVERSEAS, "US", hardware=[_rack("slow")]),
         a_model("small", a_variant(**local)),
         a_model("finder", a_variant(**local), task="embed"),
         a_model("assistant", a_variant(needs={"memory": "64GiB"}, speed=[_speed("x86_64-l4")]), task="generate"),
+        a_model("reader", a_variant(speed=[_speed("x86_64-north")]), task="generate"),
+        a_model("writer", a_variant(speed=[_speed("x86_64-south")]), task="generate"),
         a_model("bulk", a_variant(speed=[_speed("x86_64-slow")])),
         a_knowledge(),
         a_pipeline(
@@ -85,6 +105,12 @@ def a_health_group(*rules: dict[str, Any]) -> Fleet:
             rate="4/s",
         ),
         a_pipeline("log-triage", a_stage("sort", models=["bulk"])),
+        a_pipeline(
+            "relay",
+            a_stage("read", task="generate", models=["reader"]),
+            a_stage("write", task="generate", models=["writer"], after=["read"]),
+            origins={"site": "lyon"},
+        ),
         a_pipeline("embed-note", a_stage("embed", task="embed", models=["finder"]), input=HEALTH),
         a_policy(*([*rules] or [a_rule()]), packs=["law"]),
     ]  # fmt: skip
@@ -95,8 +121,19 @@ def _speed(hardware: str) -> dict[str, str]:
     return {"hardware": hardware, "service": "20ms", "throughput": "10/s"}
 
 
-def _rack(isa: str) -> dict[str, Any]:
-    return a_box(name="rack", isa=[isa], cpus=64, memory="256GiB", price="0.5 EUR/h")
+def connected(*links: dict[str, Any]) -> dict[str, Any]:
+    """Return the connectivity of a site with these links."""
+    return {"mode": "connected", "links": list(links)}
+
+
+def _rack(*isa: str) -> dict[str, Any]:
+    return a_box(name="rack", isa=list(isa), cpus=64, memory="256GiB", price="0.5 EUR/h")
+
+
+@cache
+def honest() -> tuple[Fleet, dict[str, Any]]:
+    """Return the health group and its plan, made once."""
+    return a_health_group(), a_plan(a_health_group())
 
 
 def a_plan(fleet: Fleet) -> dict[str, Any]:
@@ -109,13 +146,13 @@ class Generator:
 
     task = "generate"
 
-    def __init__(self, before: Callable[[], None] = lambda: None) -> None:
-        self.before, self.seen = before, 0
+    def __init__(self, name: str = "assistant", before: Callable[[], None] = lambda: None) -> None:
+        self.name, self.before, self.seen = name, before, 0
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         self.before()
         self.seen += 1
-        return {"text": f"Draft. {prompt_of(inputs)}", "tokens": 3}
+        return {"text": f"{self.name}: {prompt_of(inputs)}", "tokens": 3}
 
 
 @dataclass(frozen=True)
@@ -165,15 +202,17 @@ def records(root: Path) -> list[dict[str, Any]]:
 class World:
     """Stations in one event loop on a thread of its own."""
 
-    def __init__(self, base: Path, fleet: Fleet, engines: Mapping[str, Mapping[Wanted, Engine]]) -> None:
-        self.base, self.fleet, self.engines = base, fleet, engines
-        self.plan = a_plan(fleet)
+    def __init__(self, base: Path, fleet: Fleet | None, engines: Mapping[str, Mapping[Wanted, Engine]]) -> None:
+        self.base, self.engines = base, engines
+        self.fleet, self.plan = honest() if fleet is None else (fleet, a_plan(fleet))
         self.stations: dict[str, Station] = {}
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
         self.keys: list[dict[str, Any]] = []
         self.revoked: list[str] = []
+        self.doors: dict[str, Any] = {}
+        self.tokens: dict[str, str] = {}
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the world's loop and return its result."""
@@ -188,6 +227,7 @@ class World:
             now = dt.datetime.now(dt.UTC).replace(microsecond=0) - dt.timedelta(minutes=5)
             request = _make_identity(Box(self.base / site), record, now)
             self.keys += [plain(key) for key in request.keys]
+            self.doors[site] = listen("127.0.0.1", 0)
 
     def site_plan(self, site: str, **fields: Any) -> dict[str, Any]:
         """Return the site plan that the quorum would sign."""
@@ -198,21 +238,22 @@ class World:
         }  # fmt: skip
 
     def start(self, site: str, **fields: Any) -> Station:
-        """Open a site's gateway and listen on free ports; peers are the stations that run already."""
+        """Open a site's gateway and listen on free ports; the addresses of all enrolled sites are known to it."""
         root = self.base / site
         release = Release(root, 1, self.site_plan(site, **fields), models(root) | documents(root))
         index(release)
         clock = Clock()
-        peers = {name: f"https://127.0.0.1:{station.hop_port}" for name, station in self.stations.items()}
+        peers = {name: "https://{}:{}".format(*door.getsockname()) for name, door in self.doors.items()}
         gateway = Gateway(release, clock=clock, engines=self.engines.get(site), peers=peers)
         station = Station(site, root, gateway, clock)
-        self.run(_open(station))
+        self.run(_open(station, self.doors[site]))
         self.stations[site] = station
         return station
 
     def stop(self, site: str) -> Path:
-        """End a site's gateway and return its root."""
+        """End a site's gateway and return its root; nobody listens at its address any more."""
         station = self.stations.pop(site)
+        del self.doors[site]
         self.run(_shut(station))
         return station.root
 
@@ -220,17 +261,19 @@ class World:
         """End everything."""
         for site in list(self.stations):
             self.stop(site)
+        for door in self.doors.values():
+            door.close()
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
 
 
-async def _open(station: Station) -> None:
-    doors = [listen("127.0.0.1", 0), listen("127.0.0.1", 0)]
-    station.port, station.hop_port = (door.getsockname()[1] for door in doors)
+async def _open(station: Station, hops: Any) -> None:
+    callers = listen("127.0.0.1", 0)
+    station.port, station.hop_port = (door.getsockname()[1] for door in (callers, hops))
     gateway = station.gateway
-    await station.stack.enter_async_context(listening(gateway.front(), doors[0]))
-    await station.stack.enter_async_context(listening(gateway.receiving(), doors[1], tls=gateway.context()))
+    await station.stack.enter_async_context(listening(gateway.front(), callers))
+    await station.stack.enter_async_context(listening(gateway.receiving(), hops, tls=gateway.context()))
 
 
 async def _shut(station: Station) -> None:
@@ -240,21 +283,28 @@ async def _shut(station: Station) -> None:
 
 @contextlib.contextmanager
 def a_world(
-    base: Path, fleet: Fleet | None = None, *, start: tuple[str, ...] = (REGION, OTHER, ORIGIN), **engines: Engine
+    base: Path,
+    fleet: Fleet | None = None,
+    *,
+    start: tuple[str, ...] = EVERYONE,
+    keys: Mapping[str, dict[str, Any]] | None = None,
+    **engines: Engine,
 ) -> Iterator[World]:
-    """Run an honest world: regions first, so that the clinic knows where they listen."""
-    wanted = Wanted("generate", "assistant", "w8")
+    """Run an honest world; `keys` are further API keys of the clinic, by name, with what differs from the usual."""
     generators: dict[str, Mapping[Wanted, Engine]] = {
-        site: {wanted: engines.get(site.replace("-", "_"), Generator())} for site in (REGION, OTHER)
+        site: {
+            Wanted("generate", model, "w8"): engines.get(site.replace("-", "_"), Generator(model))
+            for model in ("assistant", "reader", "writer")
+        }
+        for site in (REGION, OTHER)
     }
-    world = World(base, fleet or a_health_group(), generators)
+    world = World(base, fleet, generators)
     try:
         world.enrol(ORIGIN, REGION, OTHER, OVERSEAS)
+        wanted = {"desk": {}, **(keys or {})}
+        world.tokens = {name: a_key(base / ORIGIN, name, **fields) for name, fields in wanted.items()}
         for site in start:
-            if site == ORIGIN:
-                key = a_key(base / site, "desk")
-            station = world.start(site)
-            station.key = key if site == ORIGIN else ""
+            world.start(site).key = world.tokens["desk"] if site == ORIGIN else ""
         yield world
     finally:
         world.close()
@@ -262,7 +312,7 @@ def a_world(
 
 def a_key(root: Path, name: str, **fields: Any) -> str:
     """Issue an API key of the clinic for all pipelines."""
-    facts: dict[str, Any] = {"origin": ORIGIN, "pipelines": ("embed-note", "log-triage", "patient-message"), **fields}
+    facts: dict[str, Any] = {"origin": ORIGIN, "pipelines": PIPELINES, **fields}
     return issue(root, name, **facts)
 
 
@@ -287,6 +337,85 @@ def chat(station: Station, pipeline: str = "patient-message", **kwargs: Any) -> 
     body = {"model": pipeline, "messages": [{"role": "user", "content": MESSAGE["text"]}]}
     status, found, _ = call(station, "/v1/chat/completions", body, **kwargs)
     return status, found
+
+
+DRAFT = b'{"payloads":{"input":{"text":"my chest hurts"},"recall":{"passages":[]},"triage":{"label":"urgent"}}}'
+
+
+def a_passport(world: World, *, body: bytes = DRAFT, **fields: Any) -> dict[str, Any]:
+    """Return the fields of an honest passport that brings a message from the clinic to the region for its draft."""
+    station = world.stations[ORIGIN]
+    table, plan = station.gateway.table, station.gateway.receiver.epochs[0]
+    flows = [f for f in table.workloads[DRAFTED].assignments[0].flows if (f.from_site, f.to_site) == (ORIGIN, REGION)]
+    return {
+        "issuer": ORIGIN, "keyId": station.gateway.identity.passport_id, "workload": DRAFTED, "origin": ORIGIN,
+        "audience": {"site": REGION, "stages": ["draft"]}, "carries": ["input", "recall", "triage"],
+        "label": table.label_json({atom for flow in flows for atom in flow.label}), "purposes": ["essential.service"],
+        "planDigest": plan.plan_digest, "epoch": plan.number, "request": "ab" * 16, "hop": 1, "parent": None,
+        "body": passports.digest(body), **fields,
+    }  # fmt: skip
+
+
+def signed(world: World, fields: Mapping[str, Any], *, by: str = ORIGIN, age: float = 0.0, **changed: Any) -> str:
+    """Return the token of a passport with `fields`, issued `age` seconds ago and signed with the key of `by`."""
+    identity = read_identity(world.base / by / "identity")
+    made = passports.passport(fields, dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age))
+    return passports.sign(made.model_copy(update=changed), identity.passport)
+
+
+@dataclass
+class Sent:
+    """How a forged hop ended: status, JSON body, and how many bytes of the body left."""
+
+    status: int
+    body: dict[str, Any]
+    left: int
+
+    @property
+    def rule(self) -> str:
+        """Return the rule of the refusal."""
+        return str(self.body["error"]["code"])
+
+
+def send(
+    world: World, token: str, body: bytes = DRAFT, *, tls: str = ORIGIN, wait: bool = True, parents: str = ""
+) -> Sent:
+    """Send a hop to the region with the certificate of `tls`; without `wait` the body goes at once."""
+    return world.run(_send(world, token, Body(body), tls, wait, parents))
+
+
+@contextlib.contextmanager
+def raw(world: World, *, tls: str = ORIGIN) -> Iterator[ssl.SSLSocket]:
+    """Open a bare TLS connection to the region, for callers without manners."""
+    address = ("127.0.0.1", world.stations[REGION].hop_port)
+    with (
+        socket.create_connection(address, timeout=10) as wire,
+        _context(world, tls).wrap_socket(wire, server_hostname=REGION) as wrapped,
+    ):
+        yield wrapped
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Return as soon as `condition` holds; fail when it does not in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def _context(world: World, tls: str) -> ssl.SSLContext:
+    identity = read_identity(world.base / tls / "identity")
+    certificates = world.stations[REGION].gateway.receiver.registry.certificates(dt.datetime.now(dt.UTC), site=REGION)
+    return client_context(identity.certificate, identity.tls_key, certificates)
+
+
+async def _send(world: World, token: str, body: Body, tls: str, wait: bool, parents: str) -> Sent:
+    context = _context(world, tls)
+    headers = {HEADER: token, PARENTS_HEADER: parents, "content-length": str(len(body.data))}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+        url = f"https://127.0.0.1:{world.stations[REGION].hop_port}{PATH}"
+        async with session.post(url, data=body, headers=headers, expect100=wait, server_hostname=REGION) as answer:
+            return Sent(answer.status, await answer.json(), len(body.data) if body.sent else 0)
 
 
 def models(root: Path) -> dict[str, Path]:

@@ -27,6 +27,8 @@ def stage_questions(
 ) -> Iterator[Question]:
     """Yield every question that a stage raises at `site`, atom by atom.
 
+    The label holds for logs and metrics too: where `telemetry` names another place, `log` is asked there as well.
+
     Args:
         label: of the stage; an empty one is the unlabelled atom.
         site: where it would run.
@@ -42,6 +44,8 @@ def stage_questions(
         for activity in activities:
             place = site.spec.activities.get(activity, site.spec.location)
             yield Question(atom, activity, place, parties, purpose, origin, site)
+        if site.spec.telemetry not in (None, "none", site.spec.activities.get("log", site.spec.location)):
+            yield Question(atom, "log", site.spec.telemetry, parties, purpose, origin, site)
         for looking in parties:
             place = None if looking.party is None else looking.party.country
             yield Question(atom, "access", place, (looking,), purpose, origin, site)

@@ -222,6 +222,13 @@ def test_activity_elsewhere_is_judged_there() -> None:
     assert verdict(a_rule(), inside, site=a_site(activities={"log": "DE"})).outcome == Outcome.deny
 
 
+def test_telemetry_that_goes_elsewhere_is_a_log_there() -> None:
+    inside = a_rule("inside", "require", countries="FR")
+    assert verdict(a_rule(), inside, site=a_site(telemetry="none")).outcome == Outcome.permit
+    found = verdict(a_rule(), inside, site=a_site(telemetry="DE"))
+    assert [(q.activity, q.place) for q, _ in found.failing] == [("log", "DE")]
+
+
 def hop(*rules: dict[str, Any], a: Site | None = None, b: Site | None = None, law: Any = LAW, **link: Any) -> Verdict:
     evaluator = Evaluator(a_policy(*rules, packs=["law"]), packs(law), WINDOW)
     near = a or a_site()

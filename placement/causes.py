@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
-from placement.exact import components, solve
+from placement.exact import can_all_be_placed, components
 from placement.instance import Instance, Workload, instance_of
 from placement.problem import Problem
 from placement.relaxations import RELAXATIONS, relax
@@ -103,7 +103,7 @@ class _Inquest:
         own = relaxed.workloads[self.workload.id]
         held = {name: pinned(relaxed.workloads[name], choice) for name, choice in beside.items()}
         workloads = {**held, own.id: replace(own, graphs=own.graphs[: self._shapes])}
-        return solve(replace(relaxed, workloads=dict(sorted(workloads.items()))), must=workloads) is not None
+        return can_all_be_placed(replace(relaxed, workloads=dict(sorted(workloads.items()))))
 
     def _without(self, trial: Iterable[str], only: Collection[str]) -> Instance:
         families = tuple(trial)

@@ -17,7 +17,7 @@ from placement.errors import PlacementError
 from placement.graph import ANSWER, INPUT
 from placement.highs import Solved
 from placement.instance import Instance, Workload
-from placement.model import Model, Move, as_floats, possible
+from placement.model import Model, Move, as_floats
 from placement.solution import HOP_LIMIT, Choice, Solution, latency_us, tally
 
 NAME = "exact"
@@ -47,6 +47,20 @@ def solve(instance: Instance, *, current: Current | None = None, must: Collectio
         packing |= found.packing
         bound, is_proven, work = bound + found.bound, is_proven and found.is_proven, work + found.work
     return Solution(choices, packing, bound, is_proven, work)
+
+
+def can_all_be_placed(instance: Instance) -> bool:
+    """Return whether every workload of an instance can be placed at once, at whatever cost."""
+    for members in components(instance):
+        model = Model(instance)
+        for name in members:
+            model.add(instance.workloads[name], must=True)
+        if not all(model.served.values()):
+            return False
+        model.close()
+        if _Run(model).minimise({}, Fraction(1)) is None:
+            return False
+    return True
 
 
 def components(instance: Instance) -> list[list[str]]:
@@ -189,8 +203,3 @@ def _packed(model: Model, choices: Mapping[str, Choice], solved: Solved) -> dict
             return None
         places |= packed
     return places
-
-
-def is_possible(workload: Workload) -> bool:
-    """Return whether any graph of a workload has an option left for each of its stages."""
-    return any(possible(workload, graph) is not None for graph in workload.graphs)

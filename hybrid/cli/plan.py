@@ -13,7 +13,7 @@ from hybrid.cli.console import REFUSED, Output, OutputOption, emit, next_step, o
 from hybrid.errors import InputError
 
 if TYPE_CHECKING:
-    from placement.plan import Plan, WorkloadPlan
+    from placement.plan import LatencyPlan, Plan, WorkloadPlan
     from placement.problem import Problem
 
 app = typer.Typer(rich_markup_mode=None)
@@ -94,13 +94,19 @@ def _names(made: Plan) -> list[str]:
 def _rows(made: Plan, pipeline: str) -> Iterator[tuple[str, ...]]:
     for workload in made.workloads:
         if workload.pipeline == pipeline:
-            limit = "" if workload.latency_ms.limit is None else f" of {workload.latency_ms.limit:.0f}"
-            latency = f"{workload.latency_ms.modelled:.0f}{limit}"
-            yield workload.origin, workload.status, places(workload), latency, f"{workload.cost_per_hour:.4f}"
+            cost = f"{workload.cost_per_hour:.4f}"
+            yield workload.origin, workload.status, places(workload), _latency(workload.latency_ms), cost
     for unplaced in made.unplaced:
         name, _, origin = unplaced.id.partition("@")
         if name == pipeline:
             yield origin, "UNPLACED", "nowhere", "", ""
+
+
+def _latency(latency: LatencyPlan) -> str:
+    """Return the modelled latency and its objective; a workload whose stages are all async has neither."""
+    if latency.limit is None:
+        return f"{latency.modelled:.0f}" if latency.modelled else "async"
+    return f"{latency.modelled:.0f} of {latency.limit:.0f}"
 
 
 def places(workload: WorkloadPlan) -> str:

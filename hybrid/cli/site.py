@@ -169,6 +169,31 @@ def serve(
     answer(root, host=host, port=port, socket=socket, hop_host=hop_host, hop_port=hop_port, region=region)
 
 
+@app.command()
+def credential(
+    name: Annotated[str, typer.Argument(help="What the key is called, e.g. front-desk.")],
+    pipeline: Annotated[list[str], typer.Option("--pipeline", help="A pipeline that it may ask for; repeat.")],
+    floor: Annotated[
+        list[str] | None, typer.Option("--floor", help="A data class that every request is labelled with; repeat.")
+    ] = None,
+    purpose: Annotated[
+        list[str] | None, typer.Option("--purpose", help="A purpose it may ask for; without it, the pipeline's.")
+    ] = None,
+    tenant: Annotated[str, typer.Option(help="The tenant it acts for.")] = "default",
+    root: RootOption = ROOT,
+    output: OutputOption = Output.text,
+) -> None:
+    """Issue an API key for callers at this site; it is printed once, and only its salted hash is kept."""
+    from hybrid.gateway.credentials import issue
+
+    key = issue(
+        root, name, origin=_standing(root).enrolment.site, pipelines=tuple(pipeline), tenant=tenant,
+        purposes=tuple(purpose or ()), floor=tuple(floor or ()),
+    )  # fmt: skip
+    emit(output, {"name": name, "key": key}, lambda: out().print(key, markup=False))
+    err().print("this key is shown once; a running gateway reads it at its next start")
+
+
 def _standing(root: Path) -> Standing:
     from bundles.install import standing
     from bundles.trust.clock import read_clock

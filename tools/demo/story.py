@@ -62,7 +62,7 @@ class Story:
     def run(
         self, *command: str | Path, expect: int = 0, show: int = 60, inside: Sequence[str] = (), at: str = "",
     ) -> str:  # fmt: skip
-        """Print `command`, run it in `home`, print at most `show` lines of its output, and return all of it.
+        """Print `command`, run it in `home`, print at most `show` lines of its output, and return all it put on stdout.
 
         Args:
             expect: the exit code that the story tells.
@@ -76,9 +76,9 @@ class Story:
         print(_styled(f"\n {at}$ {line}", "1"), flush=True)
         done = subprocess.run(
             [*inside, *self._resolved(command)], cwd=self.home, env=self.environment(), text=True, check=False,
-            stdout=subprocess.PIPE, stderr=None if sys.stderr.isatty() else subprocess.STDOUT,
+            stdout=subprocess.PIPE, stderr=None if sys.stderr.isatty() else subprocess.PIPE,
         )  # fmt: skip
-        lines = done.stdout.rstrip().splitlines()
+        lines = [*done.stdout.rstrip().splitlines(), *(done.stderr or "").rstrip().splitlines()]
         for shown in lines[:show]:
             print(f"   {shown}")
         if len(lines) > show:

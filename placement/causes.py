@@ -116,10 +116,12 @@ class _Inquest:
         found |= {"link:intermittent"} if self.instance.problem.network.intermittent else set()
         known, workload = set[str](), self.workload
         for _ in range(MOST_FAMILIES):
-            named = {
-                refusal.rule for sites in workload.refusals.values() for each in sites.values() for refusal in each
-            }
-            known |= {name for name in named if name.partition(":")[0] in RELAXATIONS}
+            refusals = (each for sites in workload.refusals.values() for each in sites.values())
+            named = {refusal.rule for each in refusals for refusal in each}
+            new = {name for name in named if name.partition(":")[0] in RELAXATIONS} - known
+            if not new:
+                break
+            known |= new
             workload = self._without(sorted(known), {workload.id}).workloads[workload.id]
         return sorted(known | found)
 

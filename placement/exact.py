@@ -17,7 +17,7 @@ from placement.errors import PlacementError
 from placement.graph import ANSWER, INPUT
 from placement.highs import Solved
 from placement.instance import Instance, Workload
-from placement.model import Model, Move, as_floats
+from placement.model import Model, Move, as_floats, possible
 from placement.solution import HOP_LIMIT, Choice, Solution, latency_us, tally
 
 NAME = "exact"
@@ -51,12 +51,13 @@ def solve(instance: Instance, *, current: Current | None = None, must: Collectio
 
 def can_all_be_placed(instance: Instance) -> bool:
     """Return whether every workload of an instance can be placed at once, at whatever cost."""
-    for members in components(instance):
+    for workload in instance.workloads.values():
+        if all(possible(workload, graph) is None for graph in workload.graphs):
+            return False
+    for members in components(instance) if len(instance.workloads) > 1 else [list(instance.workloads)]:
         model = Model(instance)
         for name in members:
             model.add(instance.workloads[name], must=True)
-        if not all(model.served.values()):
-            return False
         model.close()
         if _Run(model).minimise({}, Fraction(1)) is None:
             return False

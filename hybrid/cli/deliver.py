@@ -54,7 +54,7 @@ def _planned(work: Work, free: int, parcel: Parcel, where: Destination) -> dict[
     return {
         "to": str(where), "folder": work.folder, "bytes": parcel.size, "toSend": work.to_send, "free": free,
         "unchanged": [item.name for item in work.unchanged],
-        "missing": [{"name": item.name, "bytes": item.size, "part": part or 0} for item, part in work.missing],
+        "missing": [{"name": item.name, "bytes": item.size, "startAt": start} for item, start in work.missing],
     }  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def _done(done: Delivered, parcel: Parcel, where: Destination) -> dict[str, Any]
 
 
 def _print_plan(work: Work, free: int, where: Destination) -> None:
-    rows = [(_short(item.name), f"{item.size:,}", f"{part or 0:,}") for item, part in work.missing]
+    rows = [(_short(item.name), f"{item.size:,}", f"{start:,}") for item, start in work.missing]
     table(f"would travel to {where}:{work.folder}", ("file", "bytes", "already there"), rows)
     out().print(f"{work.to_send / 1e6:.1f} MB to send, {len(work.unchanged)} files unchanged, {free / 1e6:.0f} MB free")
 

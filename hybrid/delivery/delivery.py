@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hybrid.delivery import far_end
 from hybrid.delivery.connection import Connection, connect
 from hybrid.delivery.destination import Destination
 from hybrid.delivery.errors import DeliveryError, LinkLostError
-from hybrid.delivery.parcel import PART, Item, Parcel
-from hybrid.delivery.transfer import Sent, send
+from hybrid.delivery.parcel import LAST, PART, Item, Parcel, digest_of
+from hybrid.delivery.transfer import put_in_place, send
 
 Advance = Callable[[float], None]
 RESERVE = 1 << 20  # left free at the far end for names and metadata
@@ -25,19 +25,33 @@ class Work:
     Attributes:
         folder: where the parcel's names begin, absolute.
         unchanged: files that are there with our digest.
-        missing: files to send, each with the bytes of its part (None: no part).
+        missing: files to send, each with the byte at which to begin: a part there whose bytes are the first of ours.
         stale: parts that belong to none of our files.
     """
 
     folder: str
     unchanged: tuple[Item, ...]
-    missing: tuple[tuple[Item, int | None], ...]
+    missing: tuple[tuple[Item, int], ...]
     stale: tuple[str, ...]
 
     @property
     def to_send(self) -> int:
-        """Return the bytes that would travel if every part is worth continuing."""
-        return sum(item.size - (part if part and part <= item.size else 0) for item, part in self.missing)
+        """Return the bytes that travel."""
+        return sum(item.size - start for item, start in self.missing)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One file that had to travel: its bytes, and the byte at which it was continued (0: from the start)."""
+
+    name: str
+    size: int
+    resumed_at: int
+
+    @property
+    def sent(self) -> int:
+        """Return the bytes that travelled."""
+        return self.size - self.resumed_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +74,28 @@ def survey(link: Connection, parcel: Parcel, into: str) -> Work:
     for below in _folders(parcel):
         listed = far_end.sizes(link, f"{folder}/{below}".rstrip("/"))
         there |= {f"{below}/{name}".lstrip("/"): size for name, size in listed.items()}
-    same_size = tuple(item for item in parcel.items if there.get(item.name) == item.size)
-    found = far_end.digests(link, folder, tuple(i.name for i in same_size), reading=sum(i.size for i in same_size))
-    unchanged = tuple(item for item in same_size if found.get(item.name) == item.digest)
-    missing = tuple((item, there.get(item.name + PART)) for item in parcel.items if item not in unchanged)
+    found = _digests(link, folder, parcel, there)
+    unchanged = tuple(item for item in parcel.items if found.get(item.name) == item.digest)
+    missing = tuple((item, _start(item, there, found)) for item in parcel.items if item not in unchanged)
     ours = {item.name + PART for item, _ in missing}
     stale = tuple(sorted(name for name in there if name.endswith(PART) and name not in ours and not parcel.single))
     return Work(folder, unchanged, missing, stale)
+
+
+def _digests(link: Connection, folder: str, parcel: Parcel, there: dict[str, int]) -> dict[str, str]:
+    """Ask, in one command, for the digests of the files that may be ours: whole ones of our size, parts up to it."""
+    whole = [item.name for item in parcel.items if there.get(item.name) == item.size]
+    parts = [item.name + PART for item in parcel.items if 0 < there.get(item.name + PART, 0) <= item.size]
+    return far_end.digests(link, folder, {name: there[name] for name in (*whole, *parts)})
+
+
+def _start(item: Item, there: dict[str, int], found: dict[str, str]) -> int:
+    """A part is worth continuing only if its bytes are the first of ours; anything else is begun anew."""
+    part = item.name + PART
+    if part not in found:
+        return 0
+    _, ours = digest_of(item.path, length=there[part])
+    return there[part] if found[part] == ours else 0
 
 
 def _folders(parcel: Parcel) -> tuple[str, ...]:
@@ -91,13 +120,15 @@ def deliver(
         HostKeyError, DeliveryError: trying again does not help.
         LinkLostError: the last attempt failed; what arrived stays and the next run continues.
     """
-    began, sent, counted = time.monotonic(), list[Sent](), _Monotone(advance)
+    began, begun, counted = time.monotonic(), dict[str, Sent](), _Monotone(advance)
     for attempt in range(1, attempts + 1):
         counted.restart()
         try:
             with connect(to, patience_s=patience_s) as link:
                 work = survey(link, parcel, into)
-                sent.extend(_carry(link, work, parcel, counted))
+                for item, start in work.missing:  # as this run found them; a later attempt finds more
+                    begun.setdefault(item.name, Sent(item.name, item.size, start))
+                _carry(link, work, parcel, counted)
                 far_end.make_durable(link, _paths(work.folder, parcel))
         except LinkLostError:
             if attempt == attempts:
@@ -105,12 +136,12 @@ def deliver(
             time.sleep(PAUSE_S)
             continue
         target = f"{work.folder}/{parcel.name}" if parcel.single else work.folder
-        done = len(parcel.items)
-        return Delivered(target, done, done - len(sent), tuple(sent), attempt, time.monotonic() - began)
+        files, seconds = len(parcel.items), time.monotonic() - began
+        return Delivered(target, files, files - len(begun), tuple(begun.values()), attempt, seconds)
     raise AssertionError("unreachable: attempts is at least one")
 
 
-def _carry(link: Connection, work: Work, parcel: Parcel, counted: _Monotone) -> Iterator[Sent]:
+def _carry(link: Connection, work: Work, parcel: Parcel, counted: _Monotone) -> None:
     free = far_end.free_bytes(link, work.folder)
     if work.to_send + RESERVE > free:
         raise DeliveryError(
@@ -121,8 +152,11 @@ def _carry(link: Connection, work: Work, parcel: Parcel, counted: _Monotone) -> 
     for name in work.stale:
         link.sftp.remove(f"{work.folder}/{name}")
     counted(sum(item.size for item in work.unchanged))
-    for item, part in work.missing:
-        yield send(link, item, f"{work.folder}/{item.name}", part, counted)
+    for last in (False, True):
+        batch = [(item, start) for item, start in work.missing if (item.name == LAST) == last]
+        for item, start in batch:
+            send(link, item, work.folder, start, counted)
+        put_in_place(link, work.folder, tuple(item for item, _ in batch))
 
 
 def _paths(folder: str, parcel: Parcel) -> tuple[str, ...]:

@@ -1,12 +1,13 @@
 """What is asked of the far end: its free space, its files, their digests, and that they are on the disk.
 
-Only POSIX sh and coreutils are asked; every name is quoted, lists travel on stdin, separated by NUL.
+Only a POSIX shell and coreutils are asked; paths are quoted, and names (`parcel.NAME`) travel on stdin.
 """
 
 from __future__ import annotations
 
 import errno
 import stat
+from collections.abc import Mapping
 from shlex import quote
 
 from hybrid.delivery.connection import Connection
@@ -43,23 +44,22 @@ def sizes(link: Connection, folder: str) -> dict[str, int]:
     return {entry.filename: entry.st_size or 0 for entry in found if stat.S_ISREG(entry.st_mode or 0)}
 
 
-def digests(link: Connection, folder: str, names: tuple[str, ...], *, reading: int) -> dict[str, str]:
-    """Return the SHA-256 in hex of files below `folder`, in one command; `reading` is the sum of their bytes."""
-    if not names:
+def digests(link: Connection, folder: str, sizes: Mapping[str, int]) -> dict[str, str]:
+    """Return, in one command, the SHA-256 in hex of the first `sizes[name]` bytes of each file below `folder`.
+
+    A length is given for whole files too: sshd's side of a cut connection may still be writing to a part.
+    """
+    if not sizes:
         return {}
-    command = f"cd -- {quote(folder)} && xargs -0 sha256sum -z --"
-    output = link.run(command, stdin="\0".join(names).encode(), reading=reading)
-    return {line[66:]: line[:64] for line in output.split("\0") if line}
+    loop = 'while IFS= read -r n && IFS= read -r f; do echo "$(head -c "$n" -- "$f" | sha256sum | cut -c1-64) $f"; done'
+    asked = "".join(f"{size}\n{name}\n" for name, size in sizes.items())
+    output = link.run(f"cd -- {quote(folder)} && {loop}", stdin=asked.encode(), reading=sum(sizes.values()))
+    return {line[65:]: line[:64] for line in output.splitlines()}
 
 
-def prefix_digest(link: Connection, path: str, length: int) -> str:
-    """Return the SHA-256 in hex of the first `length` bytes."""
-    return link.run(f"head -c {length} -- {quote(path)} | sha256sum", reading=length)[:64]
-
-
-def durable_digest(link: Connection, path: str, size: int) -> str:
-    """Return the SHA-256 in hex of a file of `size` bytes once it is on the disk."""
-    return link.run(f"sync -- {quote(path)} && sha256sum -z -- {quote(path)}", reading=size)[:64]
+def make_files_durable(link: Connection, folder: str, names: tuple[str, ...], *, writing: int) -> None:
+    """Put files below `folder` on the disk, in one command; `writing` is the sum of their bytes."""
+    link.run(f"cd -- {quote(folder)} && xargs -0 sync --", stdin="\0".join(names).encode(), reading=writing)
 
 
 def make_durable(link: Connection, folders: tuple[str, ...]) -> None:

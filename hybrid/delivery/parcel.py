@@ -17,6 +17,7 @@ from hybrid.errors import EvidenceError, InputError
 BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 PART = ".part"
+LAST = "index.json"
 CHUNK = 1 << 20
 
 
@@ -60,7 +61,7 @@ def read_parcel(bundle: Path, advance: Callable[[float], None] = lambda _: None)
             f"{bundle}: no bundle (expected index.json and oci-layout, or one .tar)",
             advice="make one with `hybrid bundle build`",
         )
-    names = sorted(_names(bundle), key=lambda name: (name == "index.json", name))
+    names = sorted(_names(bundle), key=lambda name: (name == LAST, name))
     return Parcel(bundle.resolve().name, False, tuple(_item(bundle / name, name, advance) for name in names))
 
 

@@ -1,59 +1,54 @@
-"""One file to the far end: continued after a cut, and put in place only when the far end's digest is ours."""
+"""Files to the far end: continued after a cut, and given their names only when the far end's digests are ours."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from hybrid.delivery import far_end
 from hybrid.delivery.connection import Connection
 from hybrid.delivery.errors import DeliveryError, explained
-from hybrid.delivery.parcel import PART, Item, digest_of
+from hybrid.delivery.parcel import PART, Item
 
 BLOCK = 1 << 20
 REQUEST = 261_120  # sftp-server takes messages of up to 256 KiB; paramiko's default is 32 KiB
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What one file cost: bytes that travelled, and the byte at which it was continued (0: from the start)."""
-
-    name: str
-    size: int
-    sent: int
-    resumed_at: int
-
-
-def send(link: Connection, item: Item, target: str, part_size: int | None, advance: Callable[[float], None]) -> Sent:
-    """Send a file to `target`, by way of `target.part`, of which `part_size` bytes are already there (None: no file).
+def send(link: Connection, item: Item, folder: str, start: int, advance: Callable[[float], None]) -> None:
+    """Send a file to its `.part` below `folder`, of which the first `start` bytes are there already.
 
     Raises:
-        DeliveryError: the far end's bytes are not ours (the part is removed), or its disk is full.
+        DeliveryError: the disk there is full.
         LinkLostError: the link failed; the part stays and the next run continues it.
     """
-    part = target + PART
-    start = _continue_at(link, item, part, part_size)
     advance(start)
-    _write(link, item, part, start, advance)
-    found = far_end.durable_digest(link, part, item.size)
-    if found != item.digest:
-        with explained(link.where, f"removing {part}"):
-            link.sftp.remove(part)
+    if start < item.size or item.size == 0:
+        _write(link, item, f"{folder}/{item.name}{PART}", start, advance)
+
+
+def put_in_place(link: Connection, folder: str, items: tuple[Item, ...]) -> None:
+    """Give sent files their names, once all of them are on the disk there with our digests: two commands for them all.
+
+    Raises:
+        DeliveryError: some arrived damaged; those are removed, and none has got its name.
+    """
+    if not items:
+        return
+    names, size = tuple(item.name + PART for item in items), sum(item.size for item in items)
+    far_end.make_files_durable(link, folder, names, writing=size)
+    # One byte more than there should be: a longer file has another digest.
+    found = far_end.digests(link, folder, {item.name + PART: item.size + 1 for item in items})
+    damaged = [item for item in items if found.get(item.name + PART) != item.digest]
+    with explained(link.where, "putting files in place"):
+        for item in damaged:
+            link.sftp.remove(f"{folder}/{item.name}{PART}")
+        if not damaged:
+            for item in items:
+                link.sftp.posix_rename(f"{folder}/{item.name}{PART}", f"{folder}/{item.name}")
+    if damaged:
         raise DeliveryError(
-            f"{link.where}: {target} arrived damaged (SHA-256 {found[:12]}…, expected {item.digest[:12]}…); removed",
+            f"{link.where}: {', '.join(item.name for item in damaged)} arrived damaged; removed",
             advice="run the same command again; if it repeats, suspect the disk there or a file that changes here",
         )
-    with explained(link.where, f"putting {target} in place"):
-        link.sftp.posix_rename(part, target)
-    return Sent(item.name, item.size, item.size - start, start)
-
-
-def _continue_at(link: Connection, item: Item, part: str, part_size: int | None) -> int:
-    """A part is worth continuing only if its bytes are the first of ours; anything else is begun anew."""
-    if not part_size or part_size > item.size:
-        return 0
-    _, ours = digest_of(item.path, length=part_size)
-    return part_size if far_end.prefix_digest(link, part, part_size) == ours else 0
 
 
 def _write(link: Connection, item: Item, part: str, start: int, advance: Callable[[float], None]) -> None:

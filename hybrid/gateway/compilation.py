@@ -233,7 +233,7 @@ def _unplaced(pool: Pool, entry: Mapping[str, Any]) -> Json:
     pipeline_name, _, origin_name = entry["id"].rpartition("@")
     pipeline, origin = pool.problem.pipelines[pipeline_name], pool.problem.sites[origin_name]
     label = pool.labels(pipeline, origin).stages[INPUT]
-    causes = entry["causes"][0] if entry["causes"] else []
+    causes = dict.fromkeys(rule for minimal in entry["causes"] for rule in minimal)
     return {
         "pipeline": pipeline_name, "origin": origin_name, "tenant": pipeline.metadata.tenant, "status": "unplaced",
         "inputLabel": pool.numbers(label), "known": pool.known(pipeline.metadata.tenant, origin), "assignments": [],

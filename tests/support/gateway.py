@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
+import uvloop
 
 from bundles.document import digest, plain
 from bundles.enrolment import _make_identity
@@ -202,11 +203,13 @@ def records(root: Path) -> list[dict[str, Any]]:
 class World:
     """Stations in one event loop on a thread of its own."""
 
-    def __init__(self, base: Path, fleet: Fleet | None, engines: Mapping[str, Mapping[Wanted, Engine]]) -> None:
-        self.base, self.engines = base, engines
+    def __init__(
+        self, base: Path, fleet: Fleet | None, engines: Mapping[str, Mapping[Wanted, Engine]], files: Mapping[str, Path]
+    ) -> None:
+        self.base, self.engines, self.files = base, engines, files
         self.fleet, self.plan = honest() if fleet is None else (fleet, a_plan(fleet))
         self.stations: dict[str, Station] = {}
-        self.loop = asyncio.new_event_loop()
+        self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
         self.keys: list[dict[str, Any]] = []
@@ -240,7 +243,7 @@ class World:
     def start(self, site: str, **fields: Any) -> Station:
         """Open a site's gateway and listen on free ports; the addresses of all enrolled sites are known to it."""
         root = self.base / site
-        release = Release(root, 1, self.site_plan(site, **fields), models(root) | documents(root))
+        release = Release(root, 1, self.site_plan(site, **fields), {**models(root), **documents(root), **self.files})
         index(release)
         clock = Clock()
         peers = {name: "https://{}:{}".format(*door.getsockname()) for name, door in self.doors.items()}
@@ -288,9 +291,14 @@ def a_world(
     *,
     start: tuple[str, ...] = EVERYONE,
     keys: Mapping[str, dict[str, Any]] | None = None,
+    files: Mapping[str, Path] | None = None,
     **engines: Engine,
 ) -> Iterator[World]:
-    """Run an honest world; `keys` are further API keys of the clinic, by name, with what differs from the usual."""
+    """Run an honest world.
+
+    `keys` are further API keys of the clinic, by name, with what differs from the usual; `files` replace files of the
+    release; `engines` are the regions' generators, by site with underscores.
+    """
     generators: dict[str, Mapping[Wanted, Engine]] = {
         site: {
             Wanted("generate", model, "w8"): engines.get(site.replace("-", "_"), Generator(model))
@@ -298,7 +306,7 @@ def a_world(
         }
         for site in (REGION, OTHER)
     }
-    world = World(base, fleet, generators)
+    world = World(base, fleet, generators, files or {})
     try:
         world.enrol(ORIGIN, REGION, OTHER, OVERSEAS)
         wanted = {"desk": {}, **(keys or {})}

@@ -23,6 +23,7 @@ from hybrid.errors import InputError
 from hybrid.evidence.commitment import BodyKeys
 from hybrid.evidence.log import EvidenceLog
 from hybrid.gateway.chain import Chain, wanted
+from hybrid.gateway.clock import effective_clock
 from hybrid.gateway.credentials import FILE, Credentials
 from hybrid.gateway.engines import Engine, Wanted, engines_for
 from hybrid.gateway.front import Front
@@ -33,7 +34,7 @@ from hybrid.gateway.limits import Limits
 from hybrid.gateway.listening import listen, listen_unix, listening
 from hybrid.gateway.metrics import Metrics
 from hybrid.gateway.protocols import dryrun, hop, oip, openai
-from hybrid.gateway.registry import Registry, moment
+from hybrid.gateway.registry import Registry
 from hybrid.gateway.run import NoHops
 from hybrid.gateway.table import Table
 from hybrid.gateway.tls import server_context
@@ -108,14 +109,15 @@ class Gateway:
 
     @classmethod
     def of(cls, release: Installed, *, region: Path | None = None) -> Gateway:
-        """Open a release with the machine's clock, and with the engines of a region's head where there is one."""
-        clock = effective_clock(release.site_plan)
-        if region is None:
-            return cls(release, clock=clock)
-        from hybrid.gateway.regional import region_engines
+        """Open a release with the box's effective time, and with the engines of a region's head where there is one."""
+        clock = effective_clock(release.root, release.site_plan)
+        engines: Mapping[Wanted, Engine] | None = None
+        if region is not None:
+            from hybrid.gateway.regional import region_engines
 
-        identity = read_identity(release.root / "identity")
-        return cls(release, clock=clock, engines=region_engines(region, release.site_plan, identity, clock))
+            identity = read_identity(release.root / "identity")
+            engines = region_engines(region, release.site_plan, identity, clock)
+        return cls(release, clock=clock, suspect=lambda: clock.suspect, engines=engines)
 
     def _transport(self, peers: Mapping[str, str], suspect: Callable[[], bool]) -> Transport | None:
         if not peers:
@@ -197,10 +199,8 @@ def read_peers(root: Path) -> dict[str, str]:
     return {str(site): str(url) for site, url in found.items()}
 
 
-def effective_clock(plan: Mapping[str, Any]) -> Callable[[], dt.datetime]:
-    """Return the time to judge by: the machine's clock, never before the plan was issued."""
-    floor = moment(plan["issued"])
-    return lambda: max(floor, dt.datetime.now(dt.UTC))
+def _announce(address: str) -> None:
+    print(address, flush=True)  # whoever waits for it may be reading a file
 
 
 def serve(
@@ -212,7 +212,7 @@ def serve(
     hop_host: str = "0.0.0.0",
     hop_port: int | None = None,
     region: Path | None = None,
-    ready: Callable[[str], None] = print,
+    ready: Callable[[str], None] = _announce,
 ) -> None:
     """Open the installed release under `root` and serve it until SIGINT or SIGTERM.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +9,12 @@ import pytest
 
 from hybrid.evidence.audit import verify_log
 from tests.support.gateway import (
-    DRAFTED,
     MESSAGE,
     ORIGIN,
     OTHER,
     REGION,
     Generator,
+    Station,
     World,
     a_world,
     chat,
@@ -141,7 +140,43 @@ def test_a_suspect_clock_keeps_everything_at_home(world: World) -> None:
     assert world.stations[REGION].records("decision") == []
 
 
-def test_the_workload_is_what_the_plan_calls_it(world: World) -> None:
-    with contextlib.suppress(KeyError):
+def test_intents_are_on_the_disk_before_the_region_sees_a_byte(tmp_path: Path) -> None:
+    on_disk: list[int] = []
+    stations: dict[str, Station] = {}
+
+    def look() -> None:
+        on_disk.append(stations[ORIGIN].gateway.log._synced)
+
+    with a_world(tmp_path, dc_paris=Generator(before=look)) as world:
+        stations.update(world.stations)
         chat(world.stations[ORIGIN])
-    assert {r["workload"] for r in world.stations[ORIGIN].records("decision")} == {DRAFTED}
+
+        intents = world.stations[ORIGIN].records("intent")
+        assert len(intents) == 3
+        assert on_disk[0] > max(record["index"] for record in intents)
+
+
+def test_a_region_under_another_epoch_is_passed_over_and_gets_no_byte(tmp_path: Path) -> None:
+    """Its bundle is newer: 409, nothing leaves, and the next permitted target answers."""
+    with a_world(tmp_path, start=(ORIGIN, OTHER)) as world:
+        world.start(REGION, epoch=2)
+        clinic = world.stations[ORIGIN]
+
+        status, body = chat(clinic)
+
+        assert (status, served(body)["draft"]) == (200, f"draft@{OTHER}")
+        refused = next(r for r in clinic.records("outcome") if r.get("peer") == REGION)
+        assert (refused["status"], refused["bytes"]) == (409, 0)
+        assert [r["kind"] for r in world.stations[REGION].records()] == ["start", "refusal"]
+
+
+def test_a_key_that_the_plan_revokes_stops_a_site_at_once(tmp_path: Path) -> None:
+    """Lyon's passport key is revoked in the region's plan; Lyon falls back to itself and its data stays."""
+    with a_world(tmp_path, start=(ORIGIN,)) as world:
+        world.revoked = [k["keyid"] for k in world.keys if (k["site"], k["use"]) == (ORIGIN, "passport")]
+        world.start(REGION)
+
+        status, body = chat(world.stations[ORIGIN])
+
+        assert (status, served(body)["draft"]) == (200, f"quote@{ORIGIN}")
+        assert [r["rules"] for r in world.stations[REGION].records("refusal")] == [["passport/key"]]

@@ -78,7 +78,7 @@ def test_a_port_in_use_is_a_clear_error_and_begins_no_log(installed: Path, tmp_p
     from hybrid.gateway.service import serve
 
     before = records(installed)
-    with listen("127.0.0.1", 0) as taken, pytest.raises(HybridError, match="cannot listen on 127.0.0.1"):
+    with listen("127.0.0.1", 0) as taken, pytest.raises(HybridError, match=r"cannot listen on 127\.0\.0\.1"):
         serve(installed, port=taken.getsockname()[1])
 
     assert records(installed) == before

@@ -131,7 +131,11 @@ def _admission(
 
 
 def _name(pool: Mapping[str, Any]) -> str:
-    return ".".join((pool["site"], pool["model"], pool["variant"], pool["hardware"]))
+    """Return a pool's name; pools that tenants or labels must not share differ in their partition."""
+    parts = [pool["site"], pool["model"], pool["variant"], pool["hardware"]]
+    if partition := pool.get("partition"):
+        parts.append(partition)
+    return ".".join(parts)
 
 
 def _tasks(pool: Mapping[str, Any], plan: Mapping[str, Any], problem: Problem) -> set[str]:
@@ -144,7 +148,7 @@ def _tasks(pool: Mapping[str, Any], plan: Mapping[str, Any], problem: Problem) -
             tasks |= {
                 task_of[stage["stage"]]
                 for stage in assignment["stages"]
-                if all(stage[key] == pool[key] for key in ("site", "model", "variant", "hardware"))
+                if all(stage.get(key) == pool[key] for key in ("site", "model", "variant", "hardware"))
             }
     return tasks
 

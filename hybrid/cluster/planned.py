@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.errors import InputError
+from placement.plan import check_fresh, parse_plan
 from placement.problem import Problem, read_problem
-
-MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,31 +27,16 @@ def read_planned(plan: Path, fleet: Path, today: dt.date) -> Planned:
     """Read both and check that they belong together.
 
     Raises:
-        InputError: no plan, a plan that has run out, or one whose inputs have changed since (named).
+        InputError: the plan has run out.
+        PlacementError: no plan, or one whose inputs have changed since (named).
         SitesError, PlacementError: what is wrong with the fleet.
     """
-    if plan.stat().st_size > MOST_BYTES:
-        raise InputError(f"{plan}: larger than a plan may be", advice="check the path")
     data = plan.read_bytes()
-    try:
-        found = json.loads(data)
-        since, until = dt.date.fromisoformat(found["from"]), dt.date.fromisoformat(found["until"])
-        inputs: dict[str, str] = found["inputs"]
-    except (ValueError, KeyError, TypeError) as error:
+    found = parse_plan(data, str(plan))
+    if today > found.until:
         raise InputError(
-            f"{plan}: no plan ({error})", advice="make one with `hybrid plan FLEET -o plan.json`"
-        ) from error
-    if today > until:
-        raise InputError(f"{plan}: the plan ended on {until}", advice="plan again: hybrid plan FLEET -o plan.json")
-    problem = read_problem(fleet, since, until)
-    _check_inputs(plan, inputs, dict(problem.digests))
-    return Planned(found, "sha256:" + hashlib.sha256(data).hexdigest(), problem)
-
-
-def _check_inputs(plan: Path, planned: dict[str, str], found: dict[str, str]) -> None:
-    changed = sorted(name for name in planned.keys() | found.keys() if planned.get(name) != found.get(name))
-    if changed:
-        raise InputError(
-            f"{plan}: made from another state of the fleet; changed: {', '.join(changed[:5])}",
-            advice="plan again: hybrid plan FLEET -o plan.json",
+            f"{plan}: the plan ended on {found.until}", advice="plan again: hybrid plan FLEET -o plan.json"
         )
+    problem = read_problem(fleet, found.since, found.until)
+    check_fresh(found, problem.digests)
+    return Planned(json.loads(data), "sha256:" + hashlib.sha256(data).hexdigest(), problem)

@@ -38,6 +38,7 @@ class Box:
         own = () if root else ("--user", "--preserve-credentials")
         self.inside = ("nsenter", f"--target={self._keeper.pid}", "--net", *own)
         wait_until(self._is_up, f"the loopback of {name}", 5)
+        story.boxes[name] = self
         story.say(f"{name} is a network namespace with loopback only{'' if root else ', of an ordinary user'}.")
 
     def _is_up(self) -> bool:

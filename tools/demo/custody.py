@@ -55,7 +55,7 @@ def build(story: Story, site: str, to: str, *more: str, show: int = 12) -> None:
     story.run(
         "hybrid", "bundle", "build", "fleet", "plan.json", "--site", site, "--trust", "trust", "-o", to,
         "--wheelhouse", "wheels", "--lock", ROOT / "locks" / "edge.txt", "--own-wheel", own.relative_to(story.home),
-        "--keys", "keys", *more, show=show,
+        "--models", "models", "--keys", "keys", *more, show=show,
     )  # fmt: skip
 
 

@@ -10,9 +10,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
-
-import aiohttp
+from typing import TYPE_CHECKING, Any
 
 from hybrid.gateway.flows import ANSWER
 from hybrid.gateway.identity import Identity
@@ -22,6 +20,9 @@ from hybrid.gateway.metrics import Metrics
 from hybrid.gateway.passport import HEADER, PARENTS_HEADER, Passport, digest, passport, sign
 from hybrid.gateway.run import Hop, Returned, UnavailableError
 from hybrid.gateway.tls import client_context
+
+if TYPE_CHECKING:
+    import aiohttp
 
 PATH = "/hybrid/v1/hop"
 CONNECT_SECONDS, TOTAL_SECONDS = 2.0, 30.0
@@ -42,7 +43,10 @@ class Body:
 
 @dataclass
 class Transport:
-    """Hops over aiohttp; `peers` says where the other gateways listen (addresses grant nothing: keys are pinned)."""
+    """Hops over aiohttp; `peers` says where the other gateways listen (addresses grant nothing: keys are pinned).
+
+    aiohttp is imported at the first hop, so that a site without a wire never pays for it.
+    """
 
     identity: Identity
     receiver: Receiver
@@ -79,6 +83,8 @@ class Transport:
             await session.close()
 
     def _session(self, site: str) -> aiohttp.ClientSession:
+        import aiohttp
+
         if site not in self._sessions:
             certificates = self.receiver.registry.certificates(self.journal.now(), site=site)
             context = client_context(self.identity.certificate, self.identity.tls_key, certificates)
@@ -127,6 +133,8 @@ class Transport:
     async def _post(
         self, session: aiohttp.ClientSession, hop: Hop, ticket: Passport, body: Body
     ) -> tuple[int, dict[str, Any]]:
+        import aiohttp
+
         headers = {
             HEADER: sign(ticket, self.identity.passport), PARENTS_HEADER: ",".join(hop.run.tokens),
             "content-type": "application/json", "content-length": str(len(body.data)),

@@ -51,7 +51,8 @@ class Receiving:
         try:
             accepted = self._climb(request, arrival, peer)
         except RefusedError as error:
-            response = await self._refuse(peer, error.refusal, self._claimed(request), self._unasked(request, arrival))
+            unasked = self._unasked(request, arrival)
+            response = await self._refused(peer, error.refusal, self._claimed(request), unasked)
         else:
             response = await self._accepted(request, accepted, peer)
         self.metrics.count("hybrid_hops_total", direction="in", peer=peer, status=str(response.status_code))
@@ -67,7 +68,7 @@ class Receiving:
                     raise RefusedError(mismatch)
                 return JSONResponse(await self._serve(accepted, payloads_of(accepted, body), body))
         except RefusedError as error:
-            return await self._refuse(peer, error.refusal, claims(accepted.passport))
+            return await self._refused(peer, error.refusal, claims(accepted.passport))
 
     def _climb(self, request: Request, arrival: Arrival, peer: str) -> Accepted:
         """Return the accepted passport; nothing of the body was read. Raises RefusedError."""
@@ -156,19 +157,26 @@ class Receiving:
         found = genuine(request.headers.get(HEADER, ""), self.receiver.registry, self.now())
         return {} if isinstance(found, Refusal) else claims(found)
 
-    async def _refuse(
+    async def _refused(
         self, peer: str, refusal: Refusal, claimed: dict[str, Any], breach: dict[str, Any] | None = None
     ) -> Response:
         """Record the refusal, and a breach with it; then answer. A 429 is only counted: limits come before logging."""
-        self.metrics.count("hybrid_refusals_total", status=str(refusal.status), rule=refusal.rule)
         if refusal.status != TOO_MANY or breach is not None:
-            rules = list(refusal.rules or (refusal.rule,))
-            common = claimed | {"peer": peer, "rules": rules}
-            last = self.journal.note("refusal", common | {"status": refusal.status})
-            if breach is not None:
-                last = self.journal.note("breach", common | breach)
-            await self.journal.kept(last)
+            try:
+                await self._record(peer, refusal, claimed, breach)
+            except RefusedError as error:  # the log takes no more: that is the answer then
+                refusal = error.refusal
+        self.metrics.count("hybrid_refusals_total", status=str(refusal.status), rule=refusal.rule)
         return JSONResponse(refusal.to_json(), refusal.status, headers=dict(refusal.headers))
+
+    async def _record(
+        self, peer: str, refusal: Refusal, claimed: dict[str, Any], breach: dict[str, Any] | None
+    ) -> None:
+        common = claimed | {"peer": peer, "rules": list(refusal.rules or (refusal.rule,))}
+        last = self.journal.note("refusal", common | {"status": refusal.status})
+        if breach is not None:
+            last = self.journal.note("breach", common | breach)
+        await self.journal.kept(last)
 
     def _unasked(self, request: Request, arrival: Arrival) -> dict[str, Any] | None:
         """Return the breach when the body of a refused hop came already, or comes without waiting; else keep watch."""

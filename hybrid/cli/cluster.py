@@ -79,6 +79,9 @@ def apply(
     root: RootOption = ROOT,
     models: ModelsOption = None,
     site_plan: SitePlanOption = None,
+    gateway_user: Annotated[
+        str | None, typer.Option(help="The user that the gateway runs as; may open the data socket alone.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference; change nothing.")] = False,
     output: OutputOption = Output.text,
 ) -> None:
@@ -93,7 +96,7 @@ def apply(
         _print_change(difference)
     if not dry_run:
         with progress("cluster", total=3) as advance:
-            region.apply(wanted, run, difference, advance=advance)
+            region.apply(wanted, run, difference, gateway_user=gateway_user, advance=advance)
         seen = region.observe(run)
     emit(output, _told(run, seen, difference), lambda: _print_live(seen))
     next_step(f"hybrid cluster verify --root {root}")

@@ -1,8 +1,8 @@
 """A Ray head in namespaces of its own, started, found, asked and ended exactly: all its processes and no other.
 
 It has a network namespace without any interface but loopback, so nothing in it (HAProxy's statistics on all interfaces
-included) can be reached, nor reach out; the only ways in are two sockets in `RUN`, which only the user of `RUN` can
-open: `control.sock` for this module, `data.sock` for the gateway. It has a pid namespace, so the kernel ends every
+included) can be reached, nor reach out; the only ways in are two sockets in `RUN`: `control.sock` for this module and
+`data.sock` for the gateway, each for one user. It has a pid namespace, so the kernel ends every
 process in it when its first one ends, whatever happened to whoever started it. Without root the same holds by way of a
 user namespace; where those are switched off too, nothing is started.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -51,21 +52,23 @@ class Head:
         return [pid for pid in _pids() if _link(pid, "pid") == self.namespace]
 
 
-def start(run: Path, nodes: tuple[Node, ...], *, bound: bool) -> Head:
+def start(run: Path, nodes: tuple[Node, ...], *, bound: bool, gateway_user: str | None = None) -> Head:
     """Start a head with one labelled Ray node per entry of `nodes`; return when it answers.
 
     Args:
         run: a folder for sockets, logs and `head.json`; made with mode 0700.
         bound: True ends the head when this process ends, however that happens; False lets it stay.
+        gateway_user: who else may open `data.sock`, and nothing more; only root can give it away.
 
     Raises:
-        InputError: a head already runs there.
+        InputError: a head already runs there, or there is no such user.
         HybridError: the machine has no namespaces for us, or the head did not start; nothing of it is left.
     """
     if (old := find(run)) is not None:
         raise InputError(f"{run}: a head runs there already (pid {old.pid})", advice="stop it: hybrid cluster stop")
+    owner = _user(gateway_user)
     run.mkdir(parents=True, exist_ok=True)
-    run.chmod(0o700)
+    run.chmod(0o700 if owner is None else 0o711)
     for name in ("control.sock", "data.sock", "head.json"):
         (run / name).unlink(missing_ok=True)
     (run / "nodes.json").write_text(json.dumps([asdict(node) for node in nodes], indent=1))
@@ -74,6 +77,8 @@ def start(run: Path, nodes: tuple[Node, ...], *, bound: bool) -> Head:
     os.close(lifeline)
     try:
         head = _await(run, process)
+        if owner is not None:
+            os.chown(run / "data.sock", owner, -1)
         _remember(head)
     except BaseException:
         process.kill()
@@ -84,6 +89,15 @@ def start(run: Path, nodes: tuple[Node, ...], *, bound: bool) -> Head:
         os.write(ours, KEEP)
     _OURS[head.pid] = (process, ours)
     return head
+
+
+def _user(name: str | None) -> int | None:
+    if name is None:
+        return None
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        raise InputError(f"there is no user {name}", advice="make it first, or leave --gateway-user out") from None
 
 
 _OURS: dict[int, tuple[subprocess.Popen[bytes], int]] = {}

@@ -69,9 +69,11 @@ def _furnish(run: Path) -> None:
         fcntl.ioctl(sock, 0x8914, up)  # SIOCSIFFLAGS
     socket.sethostname("localhost")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", str(SCRATCH)], check=True)
-    (run / "ray").mkdir(exist_ok=True)
+    (run / "ray").mkdir(mode=0o700, exist_ok=True)
+    logs = run / "ray" / "session"  # Ray opens this one to everybody; its parent stays shut
+    logs.mkdir(exist_ok=True)
     (SCRATCH / "ray").mkdir()
-    subprocess.run(["mount", "--bind", str(run / "ray"), str(SCRATCH / "ray")], check=True)
+    subprocess.run(["mount", "--bind", str(logs), str(SCRATCH / "ray")], check=True)
     for name, file in (
         ("CONFIG_FILE_LOC", "haproxy.cfg"), ("SOCKET_PATH", "admin.sock"),
         ("SERVER_STATE_BASE", ""), ("SERVER_STATE_FILE", "server-state"),
@@ -82,13 +84,15 @@ def _furnish(run: Path) -> None:
 def _start_ray(nodes: list[dict[str, Any]]) -> None:
     """Start one Ray node per entry; the first is the head's own."""
     head = ["--head", "--port=6379", "--include-dashboard=false", f"--temp-dir={SCRATCH / 'ray'}"]
-    if _ray_node(nodes[0], head).wait() != 0:
+    first = _ray_node(nodes[0], head)
+    import ray
+    import ray.serve  # five seconds of one core, while the head starts on the other
+
+    if first.wait() != 0:
         raise SystemExit("the head node did not start")
     joining = [_ray_node(node, [f"--address={GCS}"]) for node in nodes[1:]]
     if max((process.wait() for process in joining), default=0) != 0:
         raise SystemExit("a node did not start")
-    import ray
-
     ray.init(address=GCS, log_to_driver=False, configure_logging=False, namespace="hybrid")
 
 

@@ -97,7 +97,7 @@ def _application(planned: Application, live: Live) -> Iterator[Finding]:
         labels = live.nodes.get(identifier, {})
         if any(labels.get(key) != value for key, value in pin.items()):
             yield Finding(f"a replica of {name} runs on a node that says {_say(labels)}, planned {_say(pin)}", (name,))
-    if len(on) != deployment.num_replicas:
+    if len(on) != deployment.num_replicas or found["status"] != RUNNING:
         why = f": {found['message']}" if found["message"] else ""
         yield Finding(f"{name} has {len(on)} of {deployment.num_replicas} replicas ({found['status']}){why}")
 

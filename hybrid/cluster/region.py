@@ -49,22 +49,26 @@ def observe(run: Path) -> Live:
     return Live.of(head.ask(run, {"do": "observe"}, timeout_s=ASK_S))
 
 
-def apply(region: Region, run: Path, wanted: Change, *, advance: Callable[[float], None] = lambda _: None) -> None:
+def apply(
+    region: Region, run: Path, wanted: Change, *, gateway_user: str | None = None,
+    advance: Callable[[float], None] = lambda _: None,
+) -> None:  # fmt: skip
     """Start the head where none runs, drain what changes, deploy, and wait until plan and reality agree.
 
     A tightened pin that cannot be met would leave the old replica serving at the old place: so what changes is drained
-    before the new configuration is given.
+    before the new configuration is given. Where nothing changes nothing is deployed. `gateway_user` as in `head.start`.
 
     Raises:
         HybridError: it did not settle in three minutes; the message says what is missing. What was drained stays so.
     """
     if head.find(run) is None:
-        head.start(run, region.nodes, bound=False)
+        head.start(run, region.nodes, bound=False, gateway_user=gateway_user)
     advance(1)
     if gone := [*wanted.replaced, *wanted.removed]:
         head.ask(run, {"do": "drain", "applications": gone}, timeout_s=ASK_S)
     _remember(run, region)
-    head.ask(run, {"do": "apply", "config": region.config.plain()}, timeout_s=ASK_S)
+    if wanted.added or gone:
+        head.ask(run, {"do": "apply", "config": region.config.plain()}, timeout_s=ASK_S)
     advance(1)
     settle(region, run)
     advance(1)

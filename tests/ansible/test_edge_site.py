@@ -19,7 +19,7 @@ from bundles.admission import admit, admitted
 from bundles.document import read
 from bundles.enrolment import fingerprint
 from bundles.nouns import EnrolmentRequest
-from tests.ansible.host import PACKAGES, REPOSITORY, Host, a_booted_host
+from tests.ansible.host import PACKAGES, REPOSITORY, Host, a_booted_host, base_system
 from tests.support.bundles import SITE, BundleForge, FakeClock
 
 COLLECTION = REPOSITORY / "ansible"
@@ -73,6 +73,8 @@ def play(host: Host, folder: Path, variables: dict[str, Any], *options: str) -> 
 def host(tmp_path: Path) -> Iterator[Host]:
     if os.geteuid() != 0:
         pytest.skip("boots a host: needs root")
+    if base_system(make="CI" in os.environ) is None:
+        pytest.skip("make the host's base system once: python -m tests.ansible.host")
     with a_booted_host(tmp_path) as booted:
         yield booted
 

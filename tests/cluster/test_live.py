@@ -61,6 +61,7 @@ def test_what_is_as_planned_has_no_findings(region: Region) -> None:
         (another_folder, "other arguments", True),
         (lambda seen: seen["applications"].update(x=seen["applications"][APP]), "x is not planned", True),
         (lambda seen: seen["applications"][APP]["replicas"].clear(), "0 of 1 replicas", False),
+        (lambda seen: seen["applications"][APP].update(status="UNHEALTHY"), "(UNHEALTHY)", False),
         (lambda seen: seen["applications"].clear(), "planned and not there", False),
         (lambda seen: seen["nodes"].clear(), "planned and not there", True),  # its replica is nobody knows where
     ],

@@ -18,6 +18,7 @@ before that, by the strict reader.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,6 +36,8 @@ from bundles.trust.state import State
 
 MANIFEST_CAP = 16 * 1024 * 1024
 ROOTS_CAP = 256
+TUF_CAP = 32 * 1024 * 1024
+_TUF_NAME = re.compile(r"[1-9][0-9]{0,5}\.root\.json|[a-z][a-z0-9-]{0,99}\.json")
 _ASK = "ask headquarters for a current medium"
 _DAMAGED = "do not use this medium; fetch it again from headquarters"
 _OWN = object()
@@ -111,13 +114,13 @@ def verify(medium: Medium, trust: Trust) -> VerifiedBundle:
     named = _Named()
     index, files = _where_to_look(medium, named)  # 2
     site = _carried_site(files)
-    trusted = _metadata(files, trust, site)  # 3, 4
+    trusted, climbed = _metadata(files, trust, site)  # 3, 4
     if trust.state:
         _not_older(trusted, trust.state)  # 5
     manifest, bundle, plan = _contents(medium, trusted, site, named)  # 6
     verified = VerifiedBundle(
         medium=medium, manifest=manifest, digest=digest(bundle), plan=plan,
-        root=files.get(f"{trusted.root.version}.root.json", trust.root), metadata=files,
+        root=climbed.get(f"{trusted.root.version}.root.json", trust.root), metadata=climbed,
         files=named.files, blobs=named.blobs, versions=trusted.versions(), digests=dict(trusted.digests),
         issued=max(*trusted.issued.values(), unstamp(plan.issued, what="site plan")), proof=_OWN,
     )  # fmt: skip
@@ -150,7 +153,8 @@ def _where_to_look(medium: Medium, named: _Named) -> tuple[oci.Index, dict[str, 
     files: dict[str, bytes] = {}
     for layer in artifact.layers:
         name = (layer.annotations or {}).get(layout.TITLE_ANNOTATION, "")
-        if not name.endswith(".json") or name in files or len(files) > ROOTS_CAP:
+        full = len(files) > ROOTS_CAP or sum(map(len, files.values())) > TUF_CAP
+        if not _TUF_NAME.fullmatch(name) or name in files or full:
             raise MediumError("TUF-FILES", f"the TUF artifact names {name!r} wrongly", advice=_DAMAGED)
         files[name] = _take(medium, layer, METADATA_CAP)
     return index, files
@@ -163,8 +167,15 @@ def _carried_site(files: Mapping[str, bytes]) -> str:
     return sites[0]
 
 
-def _metadata(files: Mapping[str, bytes], trust: Trust, site: str) -> TrustedBundles:
+def _metadata(files: Mapping[str, bytes], trust: Trust, site: str) -> tuple[TrustedBundles, dict[str, bytes]]:
+    """Return what is trusted now, and of `files` those that were verified on the way, by name: no other is ever kept.
+
+    A root that the box has outgrown was not verified here and is left on the medium.
+    """
     trusted = TrustedBundles(trust.root, now=trust.now, environment=trust.environment)
+    here = trusted.root.version
+    if files.get(f"{here}.root.json", trust.root) != trust.root:
+        raise TrustError("MIX", f"root v{here} has other content than the one in force here", advice=_DAMAGED)
     while (newer := files.get(f"{trusted.root.version + 1}.root.json")) is not None:
         trusted.update_root(newer)
     roles = ["timestamp", "snapshot", "targets", *layout.delegation_paths(site)]
@@ -176,10 +187,11 @@ def _metadata(files: Mapping[str, bytes], trust: Trust, site: str) -> TrustedBun
     trusted.update_targets(files["targets.json"])
     for role in roles[3:]:
         trusted.update_delegation(role, files[f"{role}.json"], site)
-    extra = {name for name in files if not name.endswith(".root.json")} - {f"{role}.json" for role in roles}
+    roots = {f"{version}.root.json": version for version in range(1, trusted.root.version + 1)}
+    extra = set(files) - set(roots) - {f"{role}.json" for role in roles}
     if extra:
         raise MediumError("TUF-FILES", f"the TUF artifact carries {', '.join(sorted(extra))} too", advice=_DAMAGED)
-    return trusted
+    return trusted, {name: data for name, data in files.items() if roots.get(name, here) >= here}
 
 
 def _not_older(trusted: TrustedBundles, state: State) -> None:

@@ -323,3 +323,38 @@ def test_stock_python_tuf_reads_the_metadata(published: Published, tmp_path: Pat
     found = updater.get_targetinfo("site-plans/clinic-jura/plan.json")
     assert found is not None
     assert found.length > 0
+
+
+def test_a_root_nobody_verified_is_put_in_the_place_of_the_one_in_force(
+    published: Published, box: ABox, bundle: Path, tmp_path: Path
+) -> None:
+    """The carrier swaps the root that the box has already climbed past for one of the carrier's own quorum.
+
+    Everything else on the stick is honest and signed; the box's root of trust stays, and so does all else.
+    """
+    thief = BundleForge(tmp_path / "thief")
+    own = (thief.repository.folder / "metadata" / "1.root.json").read_bytes()
+    refused(box, with_tuf(bundle, lambda files: files.update({"1.root.json": own})), "MIX", TrustError)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../escaped/x.root.json", "x.root.json", "01.root.json", "9.root.json", "a/b.json"]
+)
+def test_a_file_that_no_role_names_stands_among_the_metadata(box: ABox, bundle: Path, name: str) -> None:
+    """The carrier adds a TUF file under a name that leads out of the box's folder, or that no root leads to."""
+    refused(box, with_tuf(bundle, lambda files: files.update({name: b"{}"})), "TUF-FILES", MediumError)
+    assert not list(box.root.parent.rglob("*x.root.json"))
+
+
+def test_a_root_that_the_box_has_outgrown_is_not_taken_from_a_stick(tmp_path: Path) -> None:
+    """After a rotation the carrier swaps the root before it, which nobody reads any more: the box keeps its own."""
+    forge, thief = BundleForge(tmp_path / "forge"), BundleForge(tmp_path / "thief")
+    box = forge.box()
+    box.install(forge.build())
+    forge.repository.replace_custodians(forge.custodians, forge.clock.now)
+    rotated = forge.build()
+    old = box.root / "trust" / "metadata" / "1.root.json"
+    before, own = old.read_bytes(), (thief.repository.folder / "metadata" / "1.root.json").read_bytes()
+    box.install(with_tuf(rotated, lambda files: files.update({"1.root.json": own})))
+    assert old.read_bytes() == before
+    assert (box.root / "trust" / "root.json").read_bytes() == tuf_files(rotated)["2.root.json"]

@@ -69,7 +69,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Decide where AI pipelines run when the data may not leave, carry them there, serve them, and show it.",
-    epilog="Exit codes: 0 done, 1 refused by a rule, 2 wrong input, 3 trust broken, 4 the world failed, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 refused by a rule, 2 wrong input, 3 trust broken, 4 the world failed, "
+    "130 interrupted.",
 )
 
 

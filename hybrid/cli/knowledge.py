@@ -25,9 +25,11 @@ def add(
     documents: Annotated[
         Path | None, typer.Option("--from", help="A folder of .md or .txt files; without it, those of the release.")
     ] = None,
-    model: Annotated[str, typer.Option("--model", help="The embedder, as MODEL/VARIANT.")] = "minilm/w8",
+    model: Annotated[
+        str | None, typer.Option("--model", help="The embedder, as MODEL/VARIANT; without it, the plan's.")
+    ] = None,
     label: Annotated[
-        Path | None, typer.Option("--label", help="The store's atoms as JSON; without it the store is unlabelled.")
+        Path | None, typer.Option("--label", help="The store's atoms as JSON; without it, as the plan says.")
     ] = None,
     root: RootOption = ROOT,
     output: OutputOption = Output.text,
@@ -35,9 +37,17 @@ def add(
     """Cut, embed and index documents at this site; what was indexed under NAME before is replaced."""
     from bundles.release import open_release
     from hybrid.errors import InputError
+    from hybrid.gateway.table import Table
     from hybrid.knowledge import build_index, documents_in, documents_of
 
     release = open_release(root)
+    planned = Table.of(release.site_plan["table"])
+    store = planned.file.stores.get(name)
+    if model is None:
+        if store is None:
+            raise InputError(f"the plan reads no {name} at this site", advice="name its embedder with --model")
+        model = f"{store.model}/{store.variant}"
+    atoms = _atoms(label) if label is not None or store is None else planned.label_json(store.label)
     found = documents_in(documents) if documents is not None else documents_of(release, name)
     if not found:
         raise InputError(f"the release carries no documents for {name}", advice="name their folder with --from")
@@ -45,7 +55,7 @@ def add(
     with progress(f"indexing {name}") as advance:
         index = build_index(
             release, name, found, knowledge=root / "knowledge", model=embedder, variant=variant,
-            label=_atoms(label), advance=advance,
+            label=atoms, advance=advance,
         )  # fmt: skip
     told = {"name": name, "documents": len(found), "passages": len(index.passages), "embedder": model}
     emit(output, told, lambda: print(f"{name}: {len(found)} documents, {len(index.passages)} passages, by {model}"))

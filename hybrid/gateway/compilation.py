@@ -7,7 +7,7 @@ table is refused when the policy denies what the plan placed, or when the plan w
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -19,7 +19,7 @@ from placement.pipeline import Pipeline, Stage
 from placement.problem import Problem, problem_of
 from placement.propagation import Labels, propagate
 from placement.rulings import Rulings
-from sites.data import UNKNOWN_LABEL, Atom, Label, join
+from sites.data import UNKNOWN_LABEL, Atom, Label, join, label_of
 from sites.fleet import Fleet
 from sites.question import Window
 from sites.site import Link, Site
@@ -49,12 +49,38 @@ def compile_site(plan: Mapping[str, Any], fleet: Fleet, site: str) -> Json:
     for entry in plan["unplaced"]:
         if entry["id"].rpartition("@")[2] == site:
             workloads[entry["id"]] = _unplaced(pool, entry)
+    stores = _stores(pool, workloads, site)
     return {
         "version": 1, "site": site, "since": plan["from"], "until": plan["until"],
         "atoms": [atom.to_json() for atom in pool.atoms],
         "decisions": [{"verdict": verdict, "rules": list(rules)} for verdict, rules in pool.decisions],
-        "workloads": workloads,
+        "workloads": workloads, "stores": stores,
     }  # fmt: skip
+
+
+def _stores(pool: Pool, workloads: Mapping[str, Json], site: str) -> Json:
+    """Return every Knowledge that a stage reads at `site`. Raises InputError when two embedders would share one."""
+    stores: Json = {}
+    for target in _targets(workloads):
+        name = target.get("knowledge")
+        if name is None or target["site"] != site:
+            continue
+        label = pool.numbers(label_of(pool.problem.stores[name].spec.data))
+        store = {"model": target["model"], "variant": target["variant"], "label": label}
+        if stores.setdefault(name, store) != store:
+            raise InputError(
+                f"the plan reads {name} at {site} with two embedders: "
+                + " and ".join(f"{read['model']}/{read['variant']}" for read in (stores[name], store)),
+                advice="let its stages name one model, so that one index serves them",
+            )
+    return stores
+
+
+def _targets(workloads: Mapping[str, Json]) -> Iterator[Json]:
+    for workload in workloads.values():
+        for assignment in workload["assignments"]:
+            for entry in assignment["stages"].values():
+                yield from entry["targets"]
 
 
 def sites_of(entry: Mapping[str, Any]) -> set[str]:

@@ -97,6 +97,7 @@ class Gateway:
         self.disk = ThreadPoolExecutor(DISK_WAITERS, thread_name_prefix="disk")
         given = dict(engines or {})
         here = [want for want in _wanted_here(self.table) if want not in given]
+        index_stores(release, self.table)
         self.engines = engines_for(release, here, knowledge=release.root / "knowledge") | given
         evidence = release.root / "evidence"
         self.log = EvidenceLog.open(evidence, origin=plan["site"], key=self.identity.log, now=clock)
@@ -193,6 +194,26 @@ def _wanted_here(table: Table) -> list[Wanted]:
         if target.site == table.site and target.role != "queue"
     ]
     return list(dict.fromkeys(wanted(target) for target in targets))
+
+
+def index_stores(release: Installed, table: Table) -> tuple[str, ...]:
+    """Index the release's documents for each store of `table` whose index is missing or of another release.
+
+    Returns the names that were indexed; a store whose documents the site itself added is left alone.
+
+    Raises:
+        InputError: the release lacks the embedder.
+    """
+    from hybrid.knowledge import build_index, documents_of, is_current
+
+    made, knowledge = [], release.root / "knowledge"
+    for name, store in table.file.stores.items():
+        label, model, variant = table.label_json(store.label), store.model, store.variant
+        documents = documents_of(release, name)
+        if documents and not is_current(release, name, knowledge=knowledge, model=model, variant=variant, label=label):
+            build_index(release, name, documents, knowledge=knowledge, model=model, variant=variant, label=label)
+            made.append(name)
+    return tuple(made)
 
 
 def read_peers(root: Path) -> dict[str, str]:

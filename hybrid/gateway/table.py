@@ -131,6 +131,14 @@ class Workload(Noun):
     causes: Strings = ()
 
 
+class Store(Noun):
+    """A Knowledge that a stage reads at this site, with the embedder that the plan chose and the store's own label."""
+
+    model: str
+    variant: str
+    label: Numbers
+
+
 class TableFile(Noun):
     """The table as the site plan carries it; it holds from `since` to `until`, both days included."""
 
@@ -141,6 +149,7 @@ class TableFile(Noun):
     atoms: Annotated[tuple[AtomEntry, ...], AsTuple]
     decisions: Annotated[tuple[Decision, ...], AsTuple]
     workloads: dict[str, Workload]
+    stores: dict[str, Store] = {}
 
 
 def compile_table(plan: Mapping[str, Any], fleet: Any, site: str) -> dict[str, Any]:

@@ -103,12 +103,33 @@ def build_index(
     for passage in passages:
         vectors.append(embedder.output(f"{passage.title}. {passage.text}"))
         advance(1.0)
-    digests = {path: f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" for path, text in documents.items()}
     stacked = np.stack(vectors)
     atoms = tuple(dict(atom) for atom in label)
-    index = Index(Head(name, atoms, model, variant, digest_of(graph), digests, stacked.shape[1]), passages, stacked)
+    index = Index(
+        Head(name, atoms, model, variant, digest_of(graph), digests_of(documents), stacked.shape[1]), passages, stacked
+    )
     write_index(knowledge / f"{name}.index", index)
     return index
+
+
+def is_current(
+    release: Files, name: str, *, knowledge: Path, model: str, variant: str, label: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Return whether `KNOWLEDGE/NAME.index` was made from the release's documents, embedder and label as they are."""
+    from hybrid.gateway.engines import file_of
+
+    path = knowledge / f"{name}.index"
+    if not path.is_file():
+        return False
+    head = read_index(path).head
+    documents = digests_of(documents_of(release, name))
+    embedder = digest_of(file_of(release, model, variant, "model.onnx"))
+    return (head.documents, head.embedder, list(head.label)) == (documents, embedder, [dict(atom) for atom in label])
+
+
+def digests_of(documents: Mapping[str, str]) -> dict[str, str]:
+    """Return path -> `sha256:…` of each document's text."""
+    return {path: f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" for path, text in documents.items()}
 
 
 def list_indexes(knowledge: Path) -> list[Listed]:

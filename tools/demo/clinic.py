@@ -68,11 +68,11 @@ def answer(story: Story) -> None:
     root = f"{SITE}/root"
     box = story.boxes[SITE]
     hybrid = installed(story, root)
-    box.run(*hybrid, "knowledge", "add", "care-protocols", "--root", root)
     issue = ("site", "credential", "front-desk", "--pipeline", "patient-message", "--floor", "user.health_and_medical")
     key = box.run(*hybrid, *issue, "--root", root).strip()
     service = box.start(*hybrid, "site", "serve", "--root", root, "--hop-port", "8471", log=story.home / "jura.log")
     wait_until(lambda: "http://" in (story.home / "jura.log").read_text(), "the gateway of clinic-jura")
+    box.run(*hybrid, "knowledge", "list", "--root", root)
     ask(story, key, MESSAGE, box=box)
     story.say("Somebody with the box's own key hands over a draft that its plan does not run here:")
     box.run(

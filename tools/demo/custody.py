@@ -39,12 +39,12 @@ def make_wheels(story: Story) -> None:
         raise StoryError("our own wheel cannot be built: python -m hatchling build -t wheel")
 
 
-def card_for(story: Story, site: str, jurisdiction: str) -> str:
+def card_for(story: Story, site: str, jurisdiction: str, show: int = 60) -> str:
     """Write the seed medium of `site` and return the digest on the card."""
     seed = f"seed-{site}"
     made = story.run(
         "hybrid", "trust", "card", "trust", "--site", site, "--jurisdiction", jurisdiction,
-        "-o", seed, "--wheelhouse", "wheels", "--output", "json",
+        "-o", seed, "--wheelhouse", "wheels", "--output", "json", show=show,
     )  # fmt: skip
     return str(json.loads(made)["card"])
 
@@ -54,7 +54,7 @@ def build(story: Story, site: str, to: str, *more: str, show: int = 12) -> None:
     own = next((story.home / "wheels").glob("sovereign_hybrid-*.whl"))
     story.run(
         "hybrid", "bundle", "build", "fleet", "plan.json", "--site", site, "--trust", "trust", "-o", to,
-        "--wheelhouse", "wheels", "--lock", ROOT / "locks" / "edge.txt", "--own-wheel", own.relative_to(story.home),
+        "--wheelhouse", "wheels", "--lock", "../../locks/edge.txt", "--own-wheel", own.relative_to(story.home),
         "--models", "models", "--keys", "keys", *more, show=show,
     )  # fmt: skip
 

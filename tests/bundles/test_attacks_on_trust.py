@@ -353,6 +353,7 @@ def test_a_root_that_the_box_has_outgrown_is_not_taken_from_a_stick(tmp_path: Pa
     box.install(forge.build())
     forge.repository.replace_custodians(forge.custodians, forge.clock.now)
     rotated = forge.build()
+    box.install(rotated)
     old = box.root / "trust" / "metadata" / "1.root.json"
     before, own = old.read_bytes(), (thief.repository.folder / "metadata" / "1.root.json").read_bytes()
     box.install(with_tuf(rotated, lambda files: files.update({"1.root.json": own})))

@@ -86,16 +86,23 @@ def verify(
     trust: Annotated[Path | None, typer.Option(help="The trust repository, whose first root is believed.")] = None,
     root_json: Annotated[Path | None, typer.Option(help="Or the root.json to believe.")] = None,
     demo: Annotated[bool, typer.Option("--demo", help="With --root-json: believe a demo root.")] = False,
+    site_plan: Annotated[
+        Path | None, typer.Option(help="Write the verified site plan here; its registry of keys pins logs in reports.")
+    ] = None,
     output: OutputOption = Output.text,
 ) -> None:
     """Climb the whole ladder, every blob hashed; what a box checks besides is its own state and gate."""
+    from bundles.document import canonical
     from bundles.medium import Medium
+    from bundles.store import write_durably
     from bundles.verification import verify as climb
 
     with Medium(bundle) as medium:
         found = climb(medium, _trust(trust, root_json, demo))
         with progress("hashing every blob", total=sum(found.blobs.values())) as advance:
             found.check_blobs(advance)
+    if site_plan is not None:
+        write_durably(site_plan, canonical(found.plan))
     emit(output, _verified(found), lambda: _print_verified(found))
 
 

@@ -20,7 +20,7 @@ def tell(story: Story) -> None:
     _install(story)
     root = ("--root", f"{REGION}/root")
     story.run("hybrid", "cluster", "apply", "plan.json", "fleet", "--site", REGION, *root)
-    story.at_the_end(lambda: _stop_cluster(story))
+    story.at_the_end(lambda: stop_cluster(story))
     story.run("hybrid", "cluster", "verify", *root)
     _serve(story)
     wire = story.start(
@@ -34,6 +34,7 @@ def tell(story: Story) -> None:
     ask(story, key, MESSAGE, HERE)
     story.say("The fallback answered, at a place the plan permits, in the order that the plan fixed.")
     _bypass(story)
+    stop_cluster(story)
 
 
 def _install(story: Story) -> None:
@@ -80,5 +81,7 @@ def _bypass(story: Story) -> None:
     story.run(sys.executable, script, f"{CLINIC}/root", f"https://127.0.0.1:{HOP_PORT}", "triage", REGION, expect=1)
 
 
-def _stop_cluster(story: Story) -> None:
-    story.run("hybrid", "cluster", "stop", "--root", f"{REGION}/root")
+def stop_cluster(story: Story) -> None:
+    """End the Ray head and everything below it; done once, whoever calls first."""
+    if (story.home / REGION / "root" / "run" / "cluster").exists():
+        story.run("hybrid", "cluster", "stop", "--root", f"{REGION}/root")

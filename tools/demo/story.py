@@ -128,14 +128,19 @@ class Story:
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 continue
 
+    def end_services(self) -> None:
+        """End every service that runs, last started first."""
+        for service in reversed(self._services):
+            self.end(service)
+        self._services.clear()
+
     def close(self) -> None:
         """End every service, run the endings, delete the secrets; a second Ctrl-C does not interrupt it."""
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             for ending in reversed(self._endings):
                 ending()
-            for service in reversed(self._services):
-                self.end(service)
+            self.end_services()
             for secret in self.secrets:
                 shutil.rmtree(secret, ignore_errors=True) if secret.is_dir() else secret.unlink(missing_ok=True)
         finally:

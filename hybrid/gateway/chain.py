@@ -198,11 +198,17 @@ class Chain:
             run.fail(hop.site)
             return
         back = {f.from_stage for f in run.assignment.flows if (f.from_site, f.to_site) == (hop.site, self.table.site)}
-        for name in returned.ran & (stages.keys() | run.assignment.stages.keys()):
-            placed = stages.get(name) or Placed(name, run.assignment.stages[name].targets[0])
+        for placed in (*hop.stages, *self._beyond(run, returned.ran - stages.keys())):
+            name = placed.target.stage
             run.served[placed.place] = placed.target
             if name in returned.payloads and name in back:
                 run.held[placed.place] = returned.payloads[name]
+
+    def _beyond(self, run: Run, ran: frozenset[str]) -> Iterator[Placed]:
+        """Yield what another site says it handed on, of what was not served yet and is not this site's to serve."""
+        for place, entry in run.assignment.stages.items():
+            if place in ran and place not in run.served and entry.targets[0].site != self.table.site:
+                yield Placed(place, entry.targets[0])
 
     async def _bring_home(self, run: Run) -> None:
         """Send answers whose planned way leads straight to the origin, not back through the site that asked."""

@@ -73,14 +73,18 @@ class Run:
         """Return the answers that came home, by place.
 
         Raises:
-            RefusedError: 503 when a place was never served because no one site holds all its inputs.
+            RefusedError: 503 when a place was never served because no one site holds all its inputs, or when no
+                answer came home.
         """
         stages = self.assignment.stages
         left = [place for place in stages if place not in self.served]
         if left:
             message = f"no site holds all that {', '.join(left)} needs"
             raise RefusedError(Refusal(UNAVAILABLE, "gateway/join", message, retry_after=60))
-        return {place: self.held[place] for place, entry in stages.items() if entry.answer and place in self.held}
+        found = {place: self.held[place] for place, entry in stages.items() if entry.answer and place in self.held}
+        if not found:
+            raise RefusedError(Refusal(UNAVAILABLE, "gateway/no-answer", "no answer came home", retry_after=5))
+        return found
 
     def refusal(self, place: str, refused: list[Decision | Refusal]) -> Refusal:
         """Return why nobody serves `place`: 451 when residency refused every target, else 503."""

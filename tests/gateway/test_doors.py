@@ -5,7 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from tests.support.gateway import (
     call,
     chat,
     records,
+    wait_for,
 )
 from tests.support.sites import a_rule
 
@@ -61,6 +65,25 @@ def test_an_embedding_is_computed_here_and_logged_without_text(clinic: Station) 
     assert (outcome["stage"], outcome["model"], outcome["status"]) == ("embed", "finder", 200)
     assert outcome["jti"] == decision["jti"]
     assert "chest" not in json.dumps(clinic.records())
+
+
+def test_no_answer_leaves_before_its_decision_is_on_the_disk(clinic: Station) -> None:
+    """The disk is made to wait; so does the answer, although the work is long done."""
+    disk, log = threading.Event(), clinic.gateway.log
+    honest_sync = log.sync
+    log.sync = lambda index: disk.wait(20) and honest_sync(index)  # type: ignore[method-assign,func-returns-value]
+    try:
+        with ThreadPoolExecutor(1) as caller:
+            answer = caller.submit(call, clinic, "/v1/embeddings", EMBED)
+            wait_for(lambda: clinic.records()[-1]["kind"] == "outcome")
+            time.sleep(0.1)
+            waited = not answer.done()
+            disk.set()
+            status, _, _ = answer.result(20)
+    finally:
+        del log.sync
+
+    assert (waited, status) == (True, 200)
 
 
 def test_several_texts_come_back_in_their_order(clinic: Station) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hybrid.evidence.audit import verify_log
+from hybrid.gateway.run import Hop, Returned
 from tests.support.gateway import (
     MESSAGE,
     ORIGIN,
@@ -180,3 +182,47 @@ def test_a_key_that_the_plan_revokes_stops_a_site_at_once(tmp_path: Path) -> Non
 
         assert (status, served(body)["draft"]) == (200, f"quote@{ORIGIN}")
         assert [r["rules"] for r in world.stations[REGION].records("refusal")] == [["passport/key"]]
+
+
+@pytest.mark.parametrize(
+    ("payloads", "ran", "by"),
+    [
+        (
+            {"draft": {"text": "ok"}, "recall": {"text": "planted"}, "input": {"text": "planted"}},
+            {"draft", "recall"},
+            200,
+        ),
+        ({"draft": {"text": "ok"}}, {"draft", "no-such-stage"}, 200),
+        ({}, {"draft"}, 503),
+    ],
+)
+def test_a_region_can_only_give_back_what_flows_back(
+    world: World, payloads: dict[str, Any], ran: set[str], by: int
+) -> None:
+    """A region gone wrong claims to have run what is not its own, and plants payloads that no flow brings back."""
+    clinic = world.stations[ORIGIN]
+    assert clinic.gateway.transport is not None
+
+    async def lying(hop: Hop) -> Returned:
+        return Returned(payloads, frozenset(ran))
+
+    clinic.gateway.transport.send = lying  # type: ignore[method-assign]
+    status, body = chat(clinic)
+
+    assert status == by
+    assert "planted" not in str(body)
+    if status == 200:
+        assert served(body) == {"triage": f"triage@{ORIGIN}", "recall": f"recall@{ORIGIN}", "draft": f"draft@{REGION}"}
+
+
+def test_a_region_that_did_not_run_what_it_was_asked_is_passed_over(world: World) -> None:
+    clinic = world.stations[ORIGIN]
+    assert clinic.gateway.transport is not None
+
+    async def idle(hop: Hop) -> Returned:
+        return Returned({}, frozenset())
+
+    clinic.gateway.transport.send = idle  # type: ignore[method-assign]
+    status, body = chat(clinic)
+
+    assert (status, served(body)["draft"]) == (200, f"quote@{ORIGIN}")

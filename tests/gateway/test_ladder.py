@@ -15,7 +15,8 @@ from hybrid.gateway.ladder import Accepted, Epoch, Receiver, Replays, climb
 from hybrid.gateway.refusal import Refusal
 from hybrid.gateway.registry import Registry
 from hybrid.gateway.table import Table, compile_table
-from tests.support.gateway import ORIGIN, OTHER, REGION, World, honest
+from tests.support.gateway import ORIGIN, OTHER, REGION, World, a_health_group, a_plan, honest
+from tests.support.sites import a_rule
 
 NOW = dt.datetime.now(dt.UTC)
 RELAY = f"relay@{ORIGIN}"
@@ -157,6 +158,14 @@ def test_a_revoked_key_is_as_good_as_unknown(sites: Stations) -> None:
     assert rule(judge(sites, second, (first,), a_receiver(sites, revoked=(key,)))) == (401, "passport/key")
 
 
+def test_a_key_outside_its_window_is_as_good_as_unknown(sites: Stations) -> None:
+    first, second = handed_on(sites)
+    ended = [key | {"until": "2026-01-01T00:00:00Z"} if key["use"] == "passport" else key for key in sites.keys]
+    receiver = a_receiver(sites, registry=Registry.of({"keys": ended}))
+
+    assert rule(judge(sites, second, (first,), receiver)) == (401, "passport/key")
+
+
 def test_the_memory_of_passports_forgets_what_could_not_be_used_again(sites: Stations) -> None:
     first, second = handed_on(sites)
     accepted = judge(sites, second, (first,), a_receiver(sites))
@@ -177,3 +186,22 @@ def test_every_flipped_bit_of_a_token_is_refused(sites: Stations) -> None:
         bent = second[:position] + chr(ord(second[position]) ^ 1) + second[position + 1 :]
         status, _ = rule(judge(sites, bent, (first,), receiver))
         assert status == 401
+
+
+HEALTH = {
+    "data": "user.health_and_medical", "law": ["FR"], "identifiability": "identified",
+    "purposes": ["essential.service"],
+}  # fmt: skip
+
+
+def test_a_flow_is_judged_by_itself_and_not_only_the_stage_it_leads_to(sites: Stations) -> None:
+    """Health data may be worked on in Marseille, and may not travel there; the plan only ever sent operations."""
+    still = a_rule("health-stays-put", "prohibit", data=["user.health_and_medical"], activities=["transit"])
+    fleet = a_health_group(a_rule(), still)
+    table = Table.of(compile_table(a_plan(fleet), fleet, OTHER))
+    receiver = a_receiver(sites, epochs=(Epoch(7, "plan-7", table),))
+    first, second = handed_on(sites, label=[HEALTH])
+    plain = handed_on(sites)
+
+    assert isinstance(judge(sites, plain[1], (plain[0],), receiver), Accepted)
+    assert rule(judge(sites, second, (first,), receiver)) == (451, "residency:org/health-stays-put")

@@ -6,6 +6,8 @@ What must not happen is the same each time: the engine is not called, no body is
 from __future__ import annotations
 
 import datetime as dt
+import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -264,3 +266,21 @@ def test_a_body_sent_after_the_refusal_is_a_breach_too(world: World, watch: Watc
 
     assert watch.since("breach")[0]["reason"] == "body-before-answer"
     assert ENGINE.seen == watch.calls
+
+
+def test_a_caller_without_a_certificate_never_gets_as_far_as_http(world: World, watch: Watch) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    pems = world.stations[REGION].gateway.receiver.registry.certificates(dt.datetime.now(dt.UTC), site=REGION)
+    context.load_verify_locations(cadata="\n".join(pems))
+    address = ("127.0.0.1", world.stations[REGION].hop_port)
+
+    with (
+        socket.create_connection(address, timeout=10) as wire,
+        context.wrap_socket(wire, server_hostname=REGION) as wrapped,
+        pytest.raises(OSError, match=r"(?i)certificate|reset|closed"),
+    ):
+        wrapped.sendall(b"POST / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert wrapped.recv(100) == b"", "it answered"
+        raise ConnectionResetError("closed without a word")
+
+    assert watch.since() == []

@@ -6,6 +6,7 @@ stick can point outside it, and swapping a path while we read changes nothing.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import stat
@@ -106,13 +107,14 @@ class Medium:
             for part in filter(None, folder.split("/")):
                 handle = _step(handle, part, os.O_DIRECTORY)
             with os.scandir(handle) as entries:
-                found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+                some = itertools.islice(entries, COUNT_CAP + 1)
+                found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in some]
         except OSError as error:
             raise _refuse("MISSING", f"{folder or self.folder} cannot be listed: {error.strerror}") from None
         finally:
             os.close(handle)
         if len(found) > COUNT_CAP:
-            raise _refuse("COUNT", f"{len(found)} files in {folder}, more than {COUNT_CAP}")
+            raise _refuse("COUNT", f"more than {COUNT_CAP} files in {folder or self.folder}")
         return found
 
     def _expect(self, folder: str, files: set[str], folders: set[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,15 @@ def test_names_that_differ_only_in_case(box: ABox, bundle: Path) -> None:
     victim = next(path for path in blobs(bundle) if path.name.upper() != path.name)
     victim.with_name(victim.name.upper()).write_bytes(b"x")
     refused(box, bundle, "MEDIUM-CASE", MediumError)
+
+
+def test_an_index_of_a_hundred_thousand_keys(box: ABox, bundle: Path) -> None:
+    """The carrier writes an index whose last key stands twice, so that looking for it would take the box hours."""
+    keys = ",".join(f'"{number:x}":0' for number in range(100_000))
+    (bundle / "index.json").write_text("{" + keys + ',"1869f":0}')
+    began = time.process_time()
+    assert "duplicate key '1869f'" in str(refused(box, bundle, "DOCUMENT", MediumError))
+    assert time.process_time() - began < 5
 
 
 def test_duplicate_keys_in_the_index(box: ABox, bundle: Path) -> None:

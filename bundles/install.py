@@ -14,7 +14,7 @@ from pathlib import Path
 from bundles import release
 from bundles.document import unstamp
 from bundles.enrolment import load_enrolment
-from bundles.errors import GateError
+from bundles.errors import BundleError, GateError
 from bundles.layout import Box
 from bundles.medium import Medium
 from bundles.nouns import Enrolment, ReleaseRecord
@@ -89,6 +89,7 @@ def install(
     """
     box = here.box
     with release.locked(box):
+        here = _again(here)
         bundle = verify(medium, here.trust(residency))
         if announce:
             announce(bundle, release.estimate(box, bundle))
@@ -103,10 +104,12 @@ def install(
 
 def keep_time(here: Standing) -> State:
     """Save what the box knows of the time, so that a reboot with a dead clock does not lose it."""
-    floor = raised(here.state.floor, here.reading, here.time, unstamp(here.state.floor.signed, what="floor"))
-    return StateCopies(here.box).save(
-        here.state.model_copy(update={"floor": floor, "clock_suspect": here.time.suspect})
-    )
+    with release.locked(here.box):
+        here = _again(here)
+        floor = raised(here.state.floor, here.reading, here.time, unstamp(here.state.floor.signed, what="floor"))
+        return StateCopies(here.box).save(
+            here.state.model_copy(update={"floor": floor, "clock_suspect": here.time.suspect})
+        )
 
 
 def roll_back(here: Standing) -> Release:
@@ -116,10 +119,18 @@ def roll_back(here: Standing) -> Release:
         GateError: there is none that may.
     """
     with release.locked(here.box):
-        number = release.previous(here.box, here.state)
-        opened = release.open_release(here.box.root, number)
-        release.point(here.box, number)
-        return opened
+        return _back(here.box, _again(here).state)
+
+
+def _again(here: Standing) -> Standing:
+    """Return the standing as it is now that the lock is held: another install may have raised the state meanwhile."""
+    return standing(here.box.root, here.reading, here.state.machine)
+
+
+def _back(box: Box, state: State) -> Release:
+    opened = release.open_release(box.root, release.previous(box, state))
+    release.point(box, opened.number)
+    return opened
 
 
 def _golden(staged: Release, golden: Check | None) -> tuple[str, ...]:
@@ -145,8 +156,12 @@ def _commit(here: Standing, bundle: VerifiedBundle) -> State:
 
 def _health(box: Box, state: State, health: Check | None) -> None:
     failures = health(release.open_release(box.root)) if health else ()
-    if failures:
-        number = release.previous(box, state)
-        release.point(box, number)
-        raise GateError("HEALTH", f"the new release is not healthy: {'; '.join(failures)}",
-                        advice="tell headquarters", safe=f"release {number} serves again")  # fmt: skip
+    if not failures:
+        return
+    why = f"the new release is not healthy: {'; '.join(failures)}"
+    try:
+        safe = f"release {_back(box, state).number} serves again"
+    except BundleError as error:
+        release.withdraw(box)
+        why, safe = f"{why}; and {error}", "nothing serves now: no release may"
+    raise GateError("HEALTH", why, advice="tell headquarters", safe=safe)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,6 +125,7 @@ def stage(
         SpaceError: too little space; nothing was written.
         TrustError: a blob has other bytes than were signed; it was not kept.
     """
+    sweep(box)
     wanted = estimate(box, bundle)
     if wanted.free_bytes < wanted.needed_bytes:
         raise SpaceError(
@@ -131,7 +133,6 @@ def stage(
             advice="free space on the box and install again", safe="nothing was written, what runs goes on running",
         )  # fmt: skip
     store = Store(box)
-    store.sweep()
     written = sum(_copy(store, bundle, name, advance) for name in bundle.blobs)
     name = None
     if wheels := _wheels(bundle):
@@ -139,6 +140,17 @@ def stage(
         make_folders(box.runtimes)
         written += runtime.unpack(box, {wheel: box.blob(blob.digest) for wheel, blob in wheels.items()}, name)
     return _record(box, bundle, name, written, now)
+
+
+def sweep(box: Box) -> None:
+    """Remove what a cut install left half-written, wherever it was cut; the install lock is held."""
+    Store(box).sweep()
+    for folder in (box.root, box.identity, box.trust, box.trust / "metadata", box.runtimes, *box.releases.glob("*")):
+        for path in [*folder.glob(".*.part"), *folder.glob(".current.*")]:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def candidate(box: Box, record: ReleaseRecord) -> Release:
@@ -175,6 +187,12 @@ def point(box: Box, number: int) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(Path("releases") / str(number))
     link.rename(box.current)
+    sync_folder(box.root)
+
+
+def withdraw(box: Box) -> None:
+    """Let no release serve."""
+    box.current.unlink(missing_ok=True)
     sync_folder(box.root)
 
 

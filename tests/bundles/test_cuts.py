@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bundles.errors import GateError
+from bundles.errors import GateError, TrustError
+from bundles.install import install, keep_time
 from bundles.layout import Box
+from bundles.medium import Medium
 from bundles.release import current_number, open_release
 from tests.support.bundles import ABox, BundleForge, Published
 
@@ -87,6 +89,7 @@ import errno, sys
 from pathlib import Path
 from bundles.errors import SpaceError
 from bundles.layout import Box
+from bundles.medium import Medium
 from bundles.release import current_number
 from tests.support.bundles import ABox, FakeClock
 root, bundle, seed, card, fill = Path(sys.argv[1]) / "box", *sys.argv[2:]
@@ -152,6 +155,50 @@ def test_an_unhealthy_release_rolls_back(tmp_path: Path) -> None:
     assert current_number(Box(box.root)) == 1
 
 
+def test_an_unhealthy_first_release_is_taken_back_altogether(box: ABox, bundle: Path) -> None:
+    """The service does not come up and there is nothing to go back to: nothing serves, rather than what is broken."""
+    with pytest.raises(GateError, match=r"port closed.*no earlier release") as caught:
+        box.install(bundle, health=lambda release: ["port closed"])
+    assert caught.value.code == "HEALTH"
+    assert current_number(Box(box.root)) is None
+
+
+def test_an_unhealthy_release_over_a_damaged_one_lets_nothing_serve(tmp_path: Path) -> None:
+    """The release to go back to is no longer what was installed: it does not serve again either."""
+    forge = BundleForge(tmp_path)
+    box = forge.box()
+    box.install(forge.build())
+    plan = Box(box.root).blob(open_release(box.root).site_plan_digest)
+    forge.clock.pass_(days=1)
+
+    def rot(release: object) -> list[str]:
+        plan.chmod(0o644)
+        plan.write_bytes(b"rot")
+        return ["port closed"]
+
+    with pytest.raises(GateError, match=r"port closed.*in the store"):
+        box.install(forge.build(forge.cargo(table={})), health=rot)
+    assert current_number(Box(box.root)) is None
+
+
+def test_what_killed_installs_left_is_swept_before_space_is_counted(box: ABox, bundle: Path) -> None:
+    """Killed again and again, each time by another process id, until the leavings would fill the disk."""
+    left = [
+        "store/sha256/ab/.abcd.17.part",
+        "trust/.state-a.json.17.part",
+        "trust/metadata/.1.root.json.17.part",
+        "releases/1/.release.json.17.part",
+        "identity/.log.key.17.part",
+        "runtimes/.f00.part/site-packages/x.py",
+    ]
+    for name in left:
+        (box.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (box.root / name).write_text("half")
+    (box.root / ".current.17").symlink_to("releases/9")
+    box.install(bundle)
+    assert not [path for path in box.root.rglob(".*") if path.name.endswith(".part") or ".current" in path.name]
+
+
 def test_a_damaged_blob_in_the_store_is_replaced(box: ABox, bundle: Path) -> None:
     """A disk that rots: the service refuses to start, installing the same bundle again mends it."""
     box.install(bundle)
@@ -169,3 +216,23 @@ def test_a_damaged_blob_in_the_store_is_replaced(box: ABox, bundle: Path) -> Non
 def test_two_installs_at_once(box: ABox, bundle: Path) -> None:
     with pytest.raises(GateError, match="BUSY"):
         box.install(bundle, announce=lambda *_: box.install(bundle))
+
+
+def test_an_older_bundle_that_waited_while_a_newer_one_was_installed(tmp_path: Path) -> None:
+    """Two installs begin together and the one of last month's stick is slow: what it read of the state is outdated."""
+    forge = BundleForge(tmp_path)
+    box = forge.box()
+    old = forge.build()
+    waited = box.standing()
+    forge.clock.pass_(days=1)
+    box.install(forge.build(forge.cargo(table={})))
+    before = box.snapshot()
+    with Medium(old) as medium, pytest.raises(TrustError, match="older than") as caught:
+        install(waited, medium)
+    assert caught.value.code == "ROLLBACK"
+    keep_time(waited)
+    with pytest.raises(TrustError, match="older than"):
+        box.install(old)
+    assert {name: value for name, value in box.snapshot().items() if "state" not in name} == {
+        name: value for name, value in before.items() if "state" not in name
+    }

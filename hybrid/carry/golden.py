@@ -1,7 +1,9 @@
-"""Runs the golden checks of a staged release before it serves: in its own runtime, in a process without a network.
+"""Runs the golden checks of a staged release before it serves: in its own runtime, without network, keys or privileges.
 
 What is compared is `hybrid.gateway.engines.golden`'s; here is where it runs. The process gets a clean environment and
-only the paths of the release's files; where the kernel lets us, it has no network at all.
+only the paths of the release's files. With root it is nobody (or, where nobody cannot reach the files, a root without
+any capability), the keys' folder hidden and the box's folder read-only; without root, as much of that as the kernel
+gives.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from bundles.release import Release
 
 PATIENCE_S = 300
+ENVIRONMENT = {"PATH": os.defpath + ":/usr/sbin:/sbin", "LANG": "C.UTF-8", "ORT_DISABLE_TELEMETRY": "1"}
+HIDE = 'mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"; mount -t tmpfs -o mode=000 none "$2"; shift 2; exec "$@"'
+POWERLESS = ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
+NOBODY = [*POWERLESS, "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 
 @dataclass(frozen=True)
@@ -33,13 +39,13 @@ def check(release: Release) -> list[str]:
     if not any(path.endswith("/golden.json") for path in release.files):
         return []
     start = ["-I", "-B", str(release.launcher)] if release.launcher else []
-    command = [*without_network(), sys.executable, *start, "-m", "hybrid.carry.golden"]
+    command = [*confined(release), sys.executable, *start, "-m", "hybrid.carry.golden"]
     files = json.dumps({name: str(path) for name, path in release.files.items()})
-    env = {"PATH": os.defpath, "LANG": "C.UTF-8", "ORT_DISABLE_TELEMETRY": "1"}
     try:
         done = subprocess.run(
-            command, input=files, capture_output=True, text=True, env=env, timeout=PATIENCE_S, check=False
-        )
+            command, input=files, capture_output=True, text=True, env=ENVIRONMENT, timeout=PATIENCE_S, check=False,
+            cwd="/",
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         return [f"no answer within {PATIENCE_S} s"]
     if done.returncode:
@@ -47,15 +53,30 @@ def check(release: Release) -> list[str]:
     return [str(line) for line in json.loads(done.stdout)]
 
 
-def without_network() -> list[str]:
-    """Return the command prefix that takes the network away; empty where the kernel does not let us."""
-    for prefix in (["unshare", "-n"], ["unshare", "-Urn"]):
+def confined(release: Release) -> list[str]:
+    """Return the first command prefix below which the release can be read, from the strictest to none at all."""
+    needed = [str(path) for path in (release.launcher, *release.files.values()) if path]
+    code = "import sys; [open(path, 'rb').close() for path in sys.argv[1:]]"
+    code += "" if release.launcher else "; import hybrid.carry"
+    for prefix in _prefixes(release):
+        probe = [*prefix, sys.executable, "-I", "-c", code, *needed]
         try:
-            if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0:
+            if subprocess.run(probe, capture_output=True, env=ENVIRONMENT, cwd="/", check=False).returncode == 0:
                 return prefix
         except FileNotFoundError:
-            return []
+            continue
     return []
+
+
+def _prefixes(release: Release) -> Iterator[list[str]]:
+    """Yield command prefixes: no network always, then no keys and no privileges as far as the kernel lets us."""
+    from bundles.layout import Box
+
+    hide = ["sh", "-euc", HIDE, "sh", str(release.root), str(Box(release.root).identity)]
+    for unshare, who in ((["-nm"], NOBODY), (["-nm"], POWERLESS), (["-Urnm"], POWERLESS)):
+        yield ["unshare", *unshare, *hide, *who]
+    yield ["unshare", "-n"]
+    yield ["unshare", "-Urn"]
 
 
 def main() -> None:

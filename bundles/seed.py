@@ -63,7 +63,7 @@ def open_seed(folder: Path) -> Seed:
         MediumError: a link, or a file that the sums do not name.
         TrustError: a file has other bytes than the sums say.
     """
-    sums = _regular(folder / SUMS).read_bytes()[:METADATA_CAP]
+    sums = _bytes(folder / SUMS)
     named: dict[str, str] = {}
     for line in sums.decode("utf-8", "replace").splitlines():
         found = _LINE.fullmatch(line)
@@ -75,11 +75,22 @@ def open_seed(folder: Path) -> Seed:
     }
     if there != {*named, SUMS} or not {"root.json", "site.json"} <= set(named):
         raise MediumError("SEED", f"files and sums differ: {', '.join(sorted(there ^ {*named, SUMS}))}", advice=_AGAIN)
+    small = {name: _bytes(folder / name) for name in ("root.json", "site.json")}
     for name, wanted in named.items():
-        if _sha256(_regular(folder / name)) != wanted:
+        held = hashlib.sha256(small[name]).hexdigest() if name in small else _sha256(_regular(folder / name))
+        if held != wanted:
             raise TrustError("SEED", f"{name} has other bytes than {SUMS} says", advice=_AGAIN)
-    site = read(SiteRecord, (folder / "site.json").read_bytes(), what="site.json")
-    return Seed("sha256:" + hashlib.sha256(sums).hexdigest(), (folder / "root.json").read_bytes(), site)
+    site = read(SiteRecord, small["site.json"], what="site.json")
+    return Seed("sha256:" + hashlib.sha256(sums).hexdigest(), small["root.json"], site)
+
+
+def _bytes(path: Path) -> bytes:
+    """Return a small file, read once: a stick may give other bytes when it is asked again."""
+    with _regular(path).open("rb") as file:
+        data = file.read(METADATA_CAP + 1)
+    if len(data) > METADATA_CAP:
+        raise MediumError("SEED", f"{path.name} is longer than {METADATA_CAP} bytes", advice=_AGAIN)
+    return data
 
 
 def _regular(path: Path) -> Path:

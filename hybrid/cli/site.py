@@ -101,7 +101,7 @@ def install(
             wanted = estimate(here.box, bundle)
             emit(output, _planned(bundle, wanted), lambda: _announce(bundle, wanted))
             return
-        shown = sum(path.stat().st_size for path in (medium / "blobs").rglob("*") if path.is_file())
+        shown = sum(opened.survey().values())
         with progress("verifying and copying", total=shown) as advance:
             done = put(
                 here, opened, residency=residency, golden=check if golden else None, advance=advance,

@@ -5,6 +5,7 @@ What must not happen is the same each time: the engine is not called, no body is
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import socket
 import ssl
@@ -273,14 +274,15 @@ def test_a_caller_without_a_certificate_never_gets_as_far_as_http(world: World, 
     pems = world.stations[REGION].gateway.receiver.registry.certificates(dt.datetime.now(dt.UTC), site=REGION)
     context.load_verify_locations(cadata="\n".join(pems))
     address = ("127.0.0.1", world.stations[REGION].hop_port)
+    answer = b""
 
     with (
+        contextlib.suppress(OSError),
         socket.create_connection(address, timeout=10) as wire,
         context.wrap_socket(wire, server_hostname=REGION) as wrapped,
-        pytest.raises(OSError, match=r"(?i)certificate|reset|closed"),
     ):
         wrapped.sendall(b"POST / HTTP/1.1\r\nhost: x\r\n\r\n")
-        assert wrapped.recv(100) == b"", "it answered"
-        raise ConnectionResetError("closed without a word")
+        answer = wrapped.recv(100)
 
+    assert answer == b""
     assert watch.since() == []

@@ -80,8 +80,11 @@ def _print_done(done: Delivered, where: Destination) -> None:
         f"{done.files} files, {done.unchanged} unchanged, {sent / 1e6:.1f} MB sent in {done.seconds:.1f} s "
         f"({sent / 1e6 / max(done.seconds, 1e-6):.1f} MB/s), every digest checked at the far end"
     )
-    for s in resumed:
-        out().print(f"continued {_short(s.name)} at {s.resumed_at / 1e6:.1f} of {s.size / 1e6:.1f} MB", markup=False)
+    if resumed:
+        there = sum(s.resumed_at for s in resumed) / 1e6
+        out().print(
+            f"continued {len(resumed)} files that an earlier attempt had begun: {there:.1f} MB were there already"
+        )
 
 
 def _short(name: str) -> str:

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from tools.demo.story import Story, StoryError, wait_until
 
+SERVICE_UID = 64184
+OWNED = ("identity", "trust", "evidence", "gateway", "knowledge", "run")
+"""What the service of a box writes or alone may read."""
+
 LINE = "run `make demo` as root, or allow unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1"
 
 
@@ -40,6 +44,26 @@ class Box:
         wait_until(self._is_up, f"the loopback of {name}", 5)
         story.boxes[name] = self
         story.say(f"{name} is a network namespace with loopback only{'' if root else ', of an ordinary user'}.")
+
+    def service_user(self, root: str) -> tuple[str, ...]:
+        """Return the words that run a service on the box as a user of its own, which owns only what it writes.
+
+        Without root the namespace is already an ordinary user's; where the user could not reach the folder (a home
+        that is closed to others) the service runs as root. Either is said.
+        """
+        if os.geteuid() != 0:
+            self.story.say("The service runs in `unshare -Urn`, as the user who started the demo.")
+            return ()
+        words = ("setpriv", f"--reuid={SERVICE_UID}", f"--regid={SERVICE_UID}", "--clear-groups", "--no-new-privs")
+        home = self.story.home / root
+        if subprocess.run([*words, "test", "-x", home], capture_output=True, check=False).returncode != 0:
+            self.story.say("The service runs as root: this folder is closed to every other user.")
+            return ()
+        for name in OWNED:
+            (home / name).mkdir(exist_ok=True)
+            subprocess.run(["chown", "-R", f"{SERVICE_UID}:{SERVICE_UID}", home / name], check=True)
+        self.story.say(f"The service has a user of its own ({SERVICE_UID}); store, releases and runtime stay root's.")
+        return words
 
     def _is_up(self) -> bool:
         shown = subprocess.run(

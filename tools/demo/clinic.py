@@ -70,7 +70,17 @@ def answer(story: Story) -> None:
     hybrid = installed(story, root)
     issue = ("site", "credential", "front-desk", "--pipeline", "patient-message", "--floor", "user.health_and_medical")
     key = box.run(*hybrid, *issue, "--root", root).strip()
-    service = box.start(*hybrid, "site", "serve", "--root", root, "--hop-port", "8471", log=story.home / "jura.log")
+    service = box.start(
+        *box.service_user(root),
+        *hybrid,
+        "site",
+        "serve",
+        "--root",
+        root,
+        "--hop-port",
+        "8471",
+        log=story.home / "jura.log",
+    )
     wait_until(lambda: "http://" in (story.home / "jura.log").read_text(), "the gateway of clinic-jura")
     box.run(*hybrid, "knowledge", "list", "--root", root)
     ask(story, key, MESSAGE, box=box)

@@ -18,10 +18,11 @@ def tell(story: Story) -> None:
         labels = f"fleet/training/{TEXTS[name]}"
         story.run("hybrid", "model", "export", "minilm", "--name", name, "--labels", labels, *workshop)
     for name, texts in TEXTS.items():
-        story.run("hybrid", "model", "quantize", name, *workshop)
+        variants = () if name == "minilm" else ("--variant", "w8")
+        story.run("hybrid", "model", "quantize", name, *variants, *workshop)
         story.run("hybrid", "model", "evaluate", name, "--texts", f"fleet/training/{texts}", *workshop)
     replies = "fleet/training/replies.jsonl"
-    story.run("hybrid", "model", "train-generator", replies, "--name", "assistant", *workshop)
+    story.run("hybrid", "model", "train-generator", replies, "--name", "assistant", "--seconds", "20", *workshop)
     story.run("hybrid", "model", "evaluate", "assistant", "--texts", replies, *workshop)
     for name in (*TEXTS, "assistant"):
         approval = ["--by", BOARD, "--on", dt.datetime.now(dt.UTC).date().isoformat(), "--nothing-restricted"]

@@ -143,7 +143,7 @@ def _cargo(
     fleet: Path, plan: Path, site: str, models: Path, wheels: list[Path], keys: tuple[PlanKey, ...], **knobs: Any
 ) -> Cargo:
     from hybrid.carry.cargo import collect, read_plan
-    from hybrid.gateway.table import compile_table
+    from hybrid.gateway.compilation import compile_table
     from placement.problem import KINDS
     from sites.fleet import read_fleet
 

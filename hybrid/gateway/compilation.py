@@ -30,7 +30,7 @@ CHECKER = "checker"
 """Among a plan's inputs, the digest of the checker, which no manifest is."""
 
 
-def compile_site(plan: Mapping[str, Any], fleet: Fleet, site: str) -> Json:
+def compile_table(plan: Mapping[str, Any], fleet: Fleet, site: str) -> Json:
     """Return the table of `site`: every workload that is born there, or that it serves a stage of.
 
     Raises:

@@ -1,6 +1,6 @@
 """The decision table of one site: atom × origin × stage to ordered targets, each with its verdict, and never changed.
 
-`compile_table` writes it from a plan and its fleet; the signed site plan carries it; `Table` answers from it. A
+`compilation.compile_table` writes it from a plan and its fleet; the site plan carries it; `Table` answers from it. A
 verdict stands per atom: it is that of the planned label with this atom added. So a request whose label has more atoms
 than its pipeline's is decided by the same look-up, the worst verdict counting. What was not decided is refused.
 """
@@ -150,13 +150,6 @@ class TableFile(Noun):
     decisions: Annotated[tuple[Decision, ...], AsTuple]
     workloads: dict[str, Workload]
     stores: dict[str, Store] = {}
-
-
-def compile_table(plan: Mapping[str, Any], fleet: Any, site: str) -> dict[str, Any]:
-    """Return the table of `site`, without floats; pure. See `hybrid.gateway.compilation.compile_site`."""
-    from hybrid.gateway.compilation import compile_site
-
-    return compile_site(plan, fleet, site)
 
 
 class Table:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from hybrid.errors import InputError
+from hybrid.gateway.compilation import compile_table
 from hybrid.gateway.egress import ruleset
-from hybrid.gateway.table import Table, compile_table
+from hybrid.gateway.table import Table
 from tests.support.gateway import ORIGIN, OTHER, OVERSEAS, REGION, honest
 
 PEERS = {

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from hybrid.gateway import passport as passports
+from hybrid.gateway.compilation import compile_table
 from hybrid.gateway.identity import key_id, read_identity
 from hybrid.gateway.ladder import Accepted, Epoch, Receiver, Replays, climb
 from hybrid.gateway.refusal import Refusal
 from hybrid.gateway.registry import Registry
-from hybrid.gateway.table import Table, compile_table
+from hybrid.gateway.table import Table
 from tests.support.gateway import ORIGIN, OTHER, REGION, World, a_health_group, a_plan, honest
 from tests.support.sites import a_rule
 

@@ -15,7 +15,7 @@ import pytest
 
 from bundles.release import open_release
 from hybrid.evidence.audit import verify_log
-from hybrid.gateway.table import compile_table
+from hybrid.gateway.compilation import compile_table
 from hybrid.knowledge.indexing import build_index, documents_of
 from tests.support.bundles import BundleForge, FakeClock
 from tests.support.gateway import ORIGIN, a_key, documents, honest, models, records

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid.errors import EvidenceError, InputError
+from hybrid.gateway.compilation import compile_table
 from hybrid.gateway.decision import preview
-from hybrid.gateway.table import Decision, Table, compile_table, joined
+from hybrid.gateway.table import Decision, Table, joined
 from tests.support.gateway import DRAFTED, ORIGIN, OTHER, OVERSEAS, REGION, a_health_group, a_plan, honest
 from tests.support.sites import a_rule
 

@@ -30,13 +30,13 @@ from bundles.enrolment import _make_identity
 from bundles.layout import Box
 from bundles.nouns import SiteRecord
 from hybrid.gateway import passport as passports
+from hybrid.gateway.compilation import compile_table
 from hybrid.gateway.credentials import issue
 from hybrid.gateway.engines import Engine, Wanted, prompt_of
 from hybrid.gateway.identity import read_identity
 from hybrid.gateway.listening import listen, listening
 from hybrid.gateway.passport import HEADER, PARENTS_HEADER
 from hybrid.gateway.service import Gateway
-from hybrid.gateway.table import compile_table
 from hybrid.gateway.tls import client_context
 from hybrid.gateway.transport import PATH, Body
 from placement.engine import plan

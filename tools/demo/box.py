@@ -22,28 +22,35 @@ class Box:
     """
 
     def __init__(self, story: Story, name: str) -> None:
-        """Make the namespace, held open by one sleeping process that ends with the story.
+        """Enter the namespace that an earlier chapter made, or make it: one sleeping process holds it open.
 
         Raises:
             StoryError: this machine allows neither way; the message is the line to type.
         """
-        self.story, self.name, self.folder = story, name, story.home / name
-        self.folder.mkdir()
+        self.story, self.name = story, name
+        if name not in story.places:
+            (story.home / name).mkdir()
+            story.places[name] = self._make()
+        self.inside = story.places[name]
+
+    def _make(self) -> tuple[str, ...]:
+        """Make the namespace and return the words that enter it; it ends with the story."""
+        story = self.story
         root = os.geteuid() == 0
         unshare = ["unshare", "--net"] if root else ["unshare", "--user", "--map-root-user", "--net"]
         if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode != 0:
             raise StoryError(f"no network namespace can be made here; {LINE}")
-        self._keeper = subprocess.Popen(
+        keeper = subprocess.Popen(
             [*unshare, "sh", "-c", "ip link set lo up && exec sleep infinity"],
             process_group=0,
             stdin=subprocess.DEVNULL,
         )
-        story.at_the_end(lambda: story.end(self._keeper))
+        story.at_the_end(lambda: story.end(keeper))
         own = () if root else ("--user", "--preserve-credentials")
-        self.inside = ("nsenter", f"--target={self._keeper.pid}", "--net", *own)
-        wait_until(self._is_up, f"the loopback of {name}", 5)
-        story.boxes[name] = self
-        story.say(f"{name} is a network namespace with loopback only{'' if root else ', of an ordinary user'}.")
+        inside = ("nsenter", f"--target={keeper.pid}", "--net", *own)
+        wait_until(lambda: _is_up(inside), f"the loopback of {self.name}", 5)
+        story.say(f"{self.name} is a network namespace with loopback only{'' if root else ', of an ordinary user'}.")
+        return inside
 
     def service_user(self, root: str) -> tuple[str, ...]:
         """Return the words that run a service on the box as a user of its own, which owns only what it writes.
@@ -65,12 +72,6 @@ class Box:
         self.story.say(f"The service has a user of its own ({SERVICE_UID}); store, releases and runtime stay root's.")
         return words
 
-    def _is_up(self) -> bool:
-        shown = subprocess.run(
-            [*self.inside, "ip", "-brief", "link"], capture_output=True, text=True, check=False
-        ).stdout
-        return "LOOPBACK,UP" in shown
-
     def run(self, *command: str | Path, expect: int = 0, show: int = 60) -> str:
         """Run `command` inside; see `Story.run`."""
         return self.story.run(*command, expect=expect, show=show, inside=self.inside, at=self.name)
@@ -78,3 +79,8 @@ class Box:
     def start(self, *command: str | Path, log: Path) -> subprocess.Popen[bytes]:
         """Start a service inside; see `Story.start`."""
         return self.story.start(*command, log=log, inside=self.inside, at=self.name)
+
+
+def _is_up(inside: tuple[str, ...]) -> bool:
+    shown = subprocess.run([*inside, "ip", "-brief", "link"], capture_output=True, text=True, check=False).stdout
+    return "LOOPBACK,UP" in shown

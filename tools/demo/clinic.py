@@ -66,7 +66,7 @@ def python_of(box: Box) -> tuple[str, ...]:
 def answer(story: Story) -> None:
     """Index the protocols, serve, answer a message, refuse a passport, and verify the log."""
     root = f"{SITE}/root"
-    box = story.boxes[SITE]
+    box = Box(story, SITE)
     hybrid = installed(story, root)
     issue = ("site", "credential", "front-desk", "--pipeline", "patient-message", "--floor", "user.health_and_medical")
     key = box.run(*hybrid, *issue, "--root", root).strip()

@@ -16,10 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from tools.demo.box import Box
 
 WIDTH = 100
 BIN = Path(sys.executable).parent
@@ -43,14 +39,14 @@ class Story:
         secrets: files and folders deleted at the end, also after Ctrl-C (demo keys).
         results: files a reader may want to open, with what they show.
         extra: environment variables for every command, such as the demo's passphrase.
-        boxes: the machines that a chapter made and a later one uses, by site.
+        places: the words that enter a machine which an earlier chapter made, by site.
     """
 
     home: Path
     secrets: list[Path] = field(default_factory=list)
     results: list[tuple[Path, str]] = field(default_factory=list)
     extra: dict[str, str] = field(default_factory=dict)
-    boxes: dict[str, Box] = field(default_factory=dict)
+    places: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _services: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _endings: list[Callable[[], None]] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)

@@ -1,25 +1,29 @@
 """The gateway's pen: every record goes to the evidence log with what always belongs to it, and no text ever.
 
 `note` is quick (the record is in the kernel when it returns) and `kept` waits for the disk, so that local work can
-overlap the fsync and a crossing can wait for it.
+overlap the fsync and a crossing can wait for it. `keep_signed` sees to it that a quiet log is signed too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid.errors import EvidenceError
+from hybrid.errors import EvidenceError, HybridError
 from hybrid.evidence.commitment import BodyKeys
 from hybrid.evidence.log import EvidenceLog, LogFullError
 from hybrid.gateway.refusal import UNAVAILABLE, Refusal, RefusedError
 from hybrid.gateway.table import FlowEntry
 
 JSON = "application/json"
+SIGN_WITHIN_S = 45.0
+"""A head is to be signed within 60 seconds; the rest is for a disk that is slow just then."""
+
 FULL = Refusal(UNAVAILABLE, "evidence/full", "the evidence log takes no more; nothing is served", retry_after=60)
 
 
@@ -52,6 +56,20 @@ class Journal:
             await asyncio.get_running_loop().run_in_executor(self.disk, self.log.sync, index)
         except EvidenceError as error:
             raise RefusedError(FULL) from error
+
+    async def keep_signed(self, every_s: float = SIGN_WITHIN_S) -> None:
+        """Sign the log's head now, and every `every_s` seconds when records came since, until cancelled.
+
+        A disk that refuses is asked again next time: what serves meanwhile is refused where it must be logged.
+        """
+        signed = 0
+        while True:
+            size = self.log.size
+            if size > signed:
+                with contextlib.suppress(HybridError):
+                    await asyncio.get_running_loop().run_in_executor(self.disk, self.log.checkpoint)
+                    signed = size
+            await asyncio.sleep(every_s)
 
     def commitment(self, body: bytes) -> str:
         """Return the commitment to a body, whose key lies in the site's erasable store. Raises RefusedError (503)."""

@@ -15,7 +15,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from socket import socket as Socket  # noqa: N812
@@ -271,6 +271,18 @@ def serve(
             runner.run(_serve(gateway, callers, hops, lambda: ready(where)))
 
 
+@contextlib.asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run endless `work` beside the body, and end it with the body."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
 async def _serve(gateway: Gateway, callers: Socket, hops: Socket | None, ready: Callable[[], None]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -280,6 +292,7 @@ async def _serve(gateway: Gateway, callers: Socket, hops: Socket | None, ready: 
             await stack.enter_async_context(listening(gateway.front(), callers))
             if hops is not None:
                 await stack.enter_async_context(listening(gateway.receiving(), hops, tls=gateway.context()))
+            await stack.enter_async_context(_running(gateway.journal.keep_signed()))
             ready()
             await stop.wait()
     finally:

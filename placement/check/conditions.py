@@ -17,6 +17,7 @@ BASES: tuple[str, ...] = get_args(Basis)
 """From the weakest to the strongest."""
 
 Days = tuple[dt.date, dt.date]
+Names = frozenset[str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class Case:
         sites: where it happens: the site, both ends of a hop; none where an intermediary acts.
         purpose: the stage's; None when it gives none.
         origin: the origin's place.
-        ends: the pairs (names of the exporter, names of the importer) that an instrument may stand between.
+        ends: the pairs (names of the exporter, names of the importer) that an instrument may stand between; None
+            among names is one that nobody gave.
     """
 
     atom: Atom
@@ -39,7 +41,7 @@ class Case:
     sites: tuple[Site, ...]
     purpose: str | None
     origin: str | None
-    ends: tuple[tuple[frozenset[str], frozenset[str]], ...]
+    ends: tuple[tuple[Names, Names], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +143,17 @@ def _instrument(ground: Ground) -> Truth:
 def _covered(instrument: Instrument, ground: Ground) -> Truth:
     case, (since, until) = ground.case, ground.window
     return every((
-        any(instrument.exporter in ours and instrument.importer in theirs for ours, theirs in case.ends),
+        some(every((_called(instrument.exporter, a), _called(instrument.importer, b))) for a, b in case.ends),
         None if case.atom.data == UNLABELLED else below(case.atom.data, instrument.data),
         None if instrument.validity_from is None else instrument.validity_from <= since,
         None if instrument.until is None else until <= instrument.until,
         _firm(instrument.basis, ground.rule.basis),
     ))  # fmt: skip
+
+
+def _called(name: str, names: Names) -> Truth:
+    """Return whether one of `names` is `name`; unknown when only a name that nobody gave could be."""
+    return name in names or (None if None in names else False)
 
 
 def _assurances(ground: Ground) -> Truth:

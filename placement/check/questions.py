@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from placement.check.conditions import Case
+from placement.check.conditions import Case, Names
 from placement.check.evaluator import Judge, Judgement
 from placement.check.snapshot import Snapshot
 from sites.country import country_of
@@ -38,10 +38,10 @@ def parties_at(site: Site) -> tuple[Involved, ...]:
     return tuple((role, named.get(role)) for role in roles if role not in without)
 
 
-def names_of(site: Site) -> frozenset[str]:
-    """Return the names by which an instrument may call a site: its own and its operator's."""
+def names_of(site: Site) -> Names:
+    """Return the names by which an instrument may call a site: its own and its operator's, None if unnamed."""
     operator = site.spec.parties.get("operator")
-    return frozenset({site.name, *((operator.name,) if operator else ())})
+    return frozenset({site.name, operator.name if operator else None})
 
 
 class Questions:
@@ -110,7 +110,7 @@ class Questions:
     ) -> Iterator[Decision]:
         for role, party in parties_at(site):
             place = party.country if party else None
-            named = frozenset({party.name}) if party else frozenset()
+            named: Names = frozenset({party.name if party else None})
             case = Case(
                 atom, activity, place, (party,), (site,),
                 purpose, origin.spec.location, ((names_of(origin), named),),

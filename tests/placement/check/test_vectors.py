@@ -23,7 +23,7 @@ def the_case(asked: dict[str, Any]) -> Case:
         a, b = names_of(hop[0]), names_of(hop[1])
         ends = ((a, b), (b, a))
     elif asked["activity"] == "access":
-        ends = ((names_of(origin), frozenset(party.name for party in parties if party)),)
+        ends = ((names_of(origin), frozenset(party.name if party else None for party in parties)),)
     else:
         ends = ((names_of(origin), names_of(sites[0])),)
     return Case(

@@ -20,9 +20,9 @@ from placement.problem import Problem
 from placement.propagation import Labels
 from placement.routes import Router
 from placement.rulings import Rulings
-from sites.data import Label
+from sites.data import UNLABELLED
 from sites.noun import matches
-from sites.site import Hardware, Link, Site
+from sites.site import Hardware, Site
 from sites.verdict import Outcome, Verdict
 
 
@@ -103,12 +103,7 @@ class Candidates:
 
     def router(self, pipeline: Pipeline, origin: Site) -> Router:
         """Return the routes open to a workload's flows."""
-        tenant = pipeline.metadata.tenant
-
-        def rule(label: Label, link: Link, a: str, b: str) -> Verdict:
-            return self.rulings.hop(tenant, label, link, a, b, origin)
-
-        return Router(self.problem.network, rule)
+        return self.rulings.router(pipeline.metadata.tenant, self.problem.network, origin)
 
     def of(self, pipeline: Pipeline, origin: Site, stage: Stage, labels: Labels, router: Router) -> View:
         """Return the options of one stage, and for every other site each reason against it."""
@@ -119,6 +114,8 @@ class Candidates:
             verdict = self._ruling(pipeline, origin, stage, labels, site)
             if verdict.outcome != Outcome.permit:
                 against += [Refusal(f"residency:{name}", _law(verdict)) for name in verdict.rules]
+                if any(question.atom.data == UNLABELLED for question, _ in verdict.failing):
+                    against.append(Refusal(f"residency:{UNLABELLED}", "nobody says what all of the data is"))
             against += _reach(pipeline, origin, stage, labels, site, router)
             pools, unfit = self._pools(pipeline, stage, labels, site)
             if against or (stage.models and not pools):

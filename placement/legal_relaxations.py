@@ -6,7 +6,9 @@ import datetime as dt
 from dataclasses import replace
 from typing import TypeVar
 
+from placement.pipeline import Pipeline
 from placement.problem import Problem
+from sites.data import UNLABELLED
 from sites.policy import NoPack, Pack, Policy, Rule
 
 P = TypeVar("P", Policy, Pack)
@@ -20,9 +22,14 @@ def without_law(problem: Problem, name: str) -> Problem:
     """Return the problem without the rule `layer/rule`; what only unknown facts refuse stays refused.
 
     A requirement or prohibition is removed. A permit that does not hold, and a layer without any (`layer/no-permit`),
-    gets one that permits everything. `no-pack/CC` gets a person's word.
+    gets one that permits everything. `no-pack/CC` gets a person's word. Where `unlabelled` refuses, somebody says what
+    the data is. `pack/applicability` goes with its pack.
     """
     layer, _, rule = name.partition("/")
+    if name == UNLABELLED:
+        return _labelled(problem)
+    if rule == "applicability":
+        return replace(problem, policies={t: _without_pack(p, layer) for t, p in problem.policies.items()})
     if layer == "no-pack":
         return replace(problem, policies={t: _excused(p, rule) for t, p in problem.policies.items()})
     policies = {
@@ -42,6 +49,36 @@ def _left(rules: tuple[Rule, ...], gone: str) -> tuple[Rule, ...]:
     is_permit = gone == "no-permit" or any(rule.id == gone and rule.effect == "permit" for rule in rules)
     kept = tuple(rule for rule in rules if rule.id != gone)
     return (*kept, PERMIT_ALL) if is_permit else kept
+
+
+def _labelled(problem: Problem) -> Problem:
+    """Take every model that says nothing as trained on nothing restricted, every such input as what may be served."""
+    models = {
+        name: model.model_copy(
+            update={"spec": model.spec.model_copy(update={"trained_on": model.spec.trained_on or ()})}
+        )
+        for name, model in problem.models.items()
+    }
+    pipelines = {name: _described(p, problem.policies[p.metadata.tenant]) for name, p in problem.pipelines.items()}
+    return replace(problem, models=models, pipelines=pipelines)
+
+
+def _described(pipeline: Pipeline, policy: Policy) -> Pipeline:
+    """Return a pipeline whose input is of the first class that the organisation permits, for all it is used for."""
+    spec = pipeline.spec
+    if spec.input.data:
+        return pipeline
+    named = (rule.data for rule in policy.spec.rules if rule.effect == "permit" and rule.data != "all")
+    data = next(named, ("system.operations",))[:1]
+    purposes = tuple(sorted({stage.purpose for stage in (*spec.stages, *spec.fallbacks) if stage.purpose}))
+    given = spec.input.model_copy(update={"data": data, "purposes": spec.input.purposes or purposes})
+    return pipeline.model_copy(update={"spec": spec.model_copy(update={"input": given})})
+
+
+def _without_pack(policy: Policy, name: str) -> Policy:
+    """Return a policy without a pack; for countries that only it speaks for, `no-pack/CC` then refuses."""
+    spec = policy.spec.model_copy(update={"packs": tuple(pack for pack in policy.spec.packs if pack != name)})
+    return policy.model_copy(update={"spec": spec})
 
 
 def _excused(policy: Policy, country: str) -> Policy:

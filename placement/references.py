@@ -115,6 +115,9 @@ def _of_link(site: Site, link: Link, path: Where, known: Names) -> Iterator[Faul
 def _of_model(model: Model, known: Names) -> Iterator[Fault]:
     for index in repeated([variant.name for variant in model.spec.variants]):
         yield Fault(("spec", "variants", index, "name"), "a second variant of this name", "rename one")
+    if model.spec.state == "approved" and model.spec.approval is None:
+        hint = "write who and when: approval: {by: WHO, on: 2026-11-20}; or keep it a candidate"
+        yield Fault(("spec", "state"), f"{model.name} is approved by nobody", hint)
     groups = [group for site in known.sites.values() for group in site.spec.hardware]
     if groups and not any(speed_on(variant, group) for variant in model.spec.variants for group in groups):
         arches = ", ".join(sorted({group.arch for group in groups}))

@@ -107,6 +107,7 @@ class Router:
     network: Network
     rule: Ruling
     _from: dict[tuple[str, Label, bool], dict[str, Route]] = field(default_factory=dict)
+    _open: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def route(self, a: str, b: str, label: Label, is_async: bool) -> Route | None:
         """Return the route from `a` to `b`, or None when no permitted path joins them."""
@@ -122,7 +123,9 @@ class Router:
 
         Asked of the path that would be taken if every hop were open.
         """
-        path = self.network.shortest(a).get(b)
+        if a not in self._open:
+            self._open[a] = self.network.shortest(a)
+        path = self._open[a].get(b)
         if path is None:
             return ("link:none",)
         found = set()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from placement.pipeline import Pipeline, Stage
 from placement.problem import Problem
+from placement.routes import Network, Router
 from sites.data import Label
 from sites.decisions import decide_hop, decide_stage
 from sites.site import Link, Site
@@ -20,6 +21,7 @@ class Rulings:
     problem: Problem
     _evaluators: dict[str, Evaluator] = field(default_factory=dict)
     _known: dict[tuple[object, ...], Verdict] = field(default_factory=dict)
+    _routers: dict[tuple[str, str, int], Router] = field(default_factory=dict)
 
     def evaluator(self, tenant: str) -> Evaluator:
         """Return the evaluator of a tenant's policy over the problem's window."""
@@ -50,6 +52,18 @@ class Rulings:
             ends = self.problem.sites[min(a, b)], self.problem.sites[max(a, b)]
             self._known[key] = decide_hop(self.evaluator(tenant), label, link, *ends, origin)
         return self._known[key]
+
+    def router(self, tenant: str, network: Network, origin: Site) -> Router:
+        """Return the routes over a network that are open to a tenant's flows from an origin."""
+        # A router keeps its network, so that the identity in the key stays that of a living one.
+        key = (tenant, origin.name, id(network))
+        if key not in self._routers:
+
+            def rule(label: Label, link: Link, a: str, b: str) -> Verdict:
+                return self.hop(tenant, label, link, a, b, origin)
+
+            self._routers[key] = Router(network, rule)
+        return self._routers[key]
 
     @property
     def ends(self) -> dt.date | None:

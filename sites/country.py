@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Annotated
 
@@ -127,6 +127,12 @@ def within(place: str | None, regions: Iterable[str]) -> Truth:
     """Return whether `place` lies within any of `regions`; None when it cannot be told."""
     if place is None:
         return None
+    return _within(place, tuple(regions))
+
+
+@lru_cache(maxsize=65536)
+def _within(place: str, regions: tuple[str, ...]) -> Truth:
+    """Remember: a policy names a handful of sets of regions, and a plan asks about them a million times."""
     named = members(regions)
     if place in named or country_of(place) in named:
         return True

@@ -78,7 +78,7 @@ class Atom:
         law: countries whose law applies, sorted; None when unknown.
         identifiability: None when unknown.
         purposes: Fides data uses, sorted; None when unknown.
-        key_ref: the key that joins pseudonymised data with persons; None when not given.
+        key_ref: the key that joins pseudonymised data with persons, several joined by `+`; None when not given.
         regimes: sorted names of further regimes.
     """
 
@@ -134,6 +134,22 @@ def join(labels: Iterable[Label]) -> Label:
     return _normal(atom for label in labels for atom in label) or UNKNOWN_LABEL
 
 
+def keys_of(atom: Atom) -> frozenset[str]:
+    """Return the keys that join an atom with persons."""
+    return frozenset(() if atom.key_ref is None else atom.key_ref.split("+"))
+
+
+def reidentified(label: Label) -> Label:
+    """Return, as identified, the pseudonymised atoms of a label that meet their key in it (invariant 17).
+
+    An atom meets its key where another one under the same key is identified, or nobody says that it is not.
+    """
+    known = [atom for atom in label if atom.identifiability in (None, "identified")]
+    open_keys = frozenset().union(*map(keys_of, known))
+    met = (atom for atom in label if atom.identifiability == "pseudonymised" and keys_of(atom) & open_keys)
+    return tuple(replace(atom, identifiability="identified") for atom in met)
+
+
 def covers(wider: Label, narrower: Label) -> bool:
     """Return whether `wider` says at least what `narrower` says: joining the two adds nothing to it."""
     return join((wider, narrower)) == join((wider,))
@@ -159,7 +175,7 @@ def _merged(a: Atom, b: Atom) -> Atom:
         None,  # the label's laws follow
         identified,
         None if a.purposes is None or b.purposes is None else _allowed_by_both(a.purposes, b.purposes),
-        a.key_ref if a.key_ref == b.key_ref else None,
+        "+".join(sorted(keys_of(a) | keys_of(b))) or None,
         tuple(sorted({*a.regimes, *b.regimes})),
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sites.country import country_of
-from sites.data import UNKNOWN_LABEL, Label
+from sites.data import UNKNOWN_LABEL, Label, reidentified
 from sites.question import Involved, Question, taking_part
 from sites.site import Activity, Link, Site
 from sites.verdict import Evaluator, Verdict, worst
@@ -27,7 +27,8 @@ def stage_questions(
 ) -> Iterator[Question]:
     """Yield every question that a stage raises at `site`, atom by atom.
 
-    The label holds for logs and metrics too: where `telemetry` names another place, `log` is asked there as well.
+    The label holds for logs and metrics too: where `telemetry` names another place, `log` is asked there as well. What
+    is pseudonymised and meets its key in the label is asked about as identified too (invariant 17).
 
     Args:
         label: of the stage; an empty one is the unlabelled atom.
@@ -40,7 +41,7 @@ def stage_questions(
     """
     parties = taking_part(site)
     activities = stage_activities(retains=retains, queues=queues, failover=failover)
-    for atom in label or UNKNOWN_LABEL:
+    for atom in (*(label or UNKNOWN_LABEL), *reidentified(label)):
         for activity in activities:
             place = site.spec.activities.get(activity, site.spec.location)
             yield Question(atom, activity, place, parties, purpose, origin, site)

@@ -12,7 +12,6 @@ from placement.check.inputs import CHECKER, checker_digest
 from placement.check.questions import parties_at
 from placement.check.result import Finding
 from placement.pipeline import Stage
-from sites.data import Atom
 from sites.policy import Declassifier
 from sites.site import Party
 
@@ -76,27 +75,9 @@ def declassifiers(audit: Audit) -> Iterator[Finding]:
 def keys(audit: Audit) -> Iterator[Finding]:
     """Yield each stage where pseudonymised data meets data under the same key, and identified data is not permitted."""
     for run in audit.runs:
-        questions = audit.bench(run.pipeline.metadata.tenant).questions
         for entry in run.assignment.stages:
-            stage, label = (
-                run.graph.stages.get(entry.stage),
-                run.labels.of(entry.stage) if entry.stage in run.graph.stages else (),
-            )
-            joined = tuple(_identified(atom) for atom in label if _meets_its_key(atom, label))
-            if stage and joined:
-                site = audit.snapshot.site(entry.site)
-                decisions = questions.placing(joined, site, run.origin, stage.purpose, residency.activities_of(stage))
-                yield from residency.refusals(run, entry.stage, decisions, 17)
-
-
-def _identified(atom: Atom) -> Atom:
-    return Atom(atom.data, atom.law, "identified", atom.purposes, None, atom.regimes)
-
-
-def _meets_its_key(atom: Atom, label: tuple[Atom, ...]) -> bool:
-    if atom.identifiability != "pseudonymised" or atom.key_ref is None:
-        return False
-    return any(other.key_ref == atom.key_ref and other.identifiability in (None, "identified") for other in label)
+            if entry.stage in run.graph.stages:
+                yield from residency.refusals(run, entry.stage, residency.joined(audit, run, entry), 17)
 
 
 def _registered(audit: Audit) -> Iterator[tuple[Declassifier, str, Stage]]:
@@ -153,8 +134,12 @@ def _ends(party: Party | None) -> bool:
 
 
 def _no_key(audit: Audit) -> str | None:
-    atoms = {atom for run in audit.runs for name in run.graph.stages for atom in run.labels.of(name)}
-    return None if any(atom.key_ref for atom in atoms) else "no atom gives keyRef"
+    fleet = audit.snapshot
+    declared_atoms = [atom for model in fleet.models.values() for atom in model.spec.trained_on or ()]
+    declared_atoms += [atom for store in fleet.knowledge.values() for atom in store.spec.data]
+    named = {pipeline.spec.input.key_ref for pipeline in fleet.pipelines.values()}
+    named |= {atom.key_ref for atom in declared_atoms}
+    return None if any(named) else "no atom gives keyRef"
 
 
 def _no_erasure(audit: Audit) -> str | None:

@@ -39,7 +39,7 @@ def _union(laws: Iterable[tuple[str, ...] | None]) -> tuple[str, ...] | None:
 
 
 def _merged(data: str, atoms: list[Atom], law: tuple[str, ...] | None) -> Atom:
-    keys = sorted({atom.key_ref for atom in atoms if atom.key_ref is not None})
+    keys = sorted({key for atom in atoms for key in _keys(atom)})
     regimes = sorted({regime for atom in atoms for regime in atom.regimes})
     return Atom(
         data, law, _strongest(atoms), _common_purposes(atoms), "+".join(keys) if keys else None, tuple(regimes)
@@ -110,6 +110,24 @@ def own_label(stage: Stage, snapshot: Snapshot) -> Label:
         store = snapshot.knowledge.get(stage.knowledge)
         parts.append(join((Atom.declared(atom),) for atom in store.spec.data) if store else UNKNOWN_LABEL)
     return join(parts)
+
+
+def joined_with_keys(label: Label) -> Label:
+    """Return each pseudonymised atom whose key also leads to an atom that is, or may be, identified: as identified."""
+    found = []
+    for atom in label:
+        met = any(
+            other.identifiability in (None, "identified") and _keys(other) & _keys(atom)
+            for other in label
+            if other is not atom
+        )
+        if atom.identifiability == "pseudonymised" and met:
+            found.append(Atom(atom.data, atom.law, "identified", atom.purposes, atom.key_ref, atom.regimes))
+    return tuple(found)
+
+
+def _keys(atom: Atom) -> set[str]:
+    return set(atom.key_ref.split("+")) if atom.key_ref else set()
 
 
 class Labels:

@@ -52,7 +52,8 @@ def _facts(audit: Audit, entry: WorkloadEntry) -> Iterator[Finding]:
 def _unplaced(entry: UnplacedEntry) -> Iterator[Finding]:
     if entry.kind not in KINDS_OF_UNPLACED:
         yield Finding("plan/unplaced", entry.id, "kind", " or ".join(KINDS_OF_UNPLACED), entry.kind)
-    if not entry.causes or not all(1 <= len(set(cause)) == len(cause) <= 3 for cause in entry.causes):
+    # Without any cause no set of three is enough: of facts that are unknown, more may be missing.
+    if not all(1 <= len(set(cause)) == len(cause) <= 3 for cause in entry.causes):
         yield Finding("plan/unplaced", entry.id, "causes", "sets of one to three reasons", str(list(entry.causes)))
 
 

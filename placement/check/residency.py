@@ -8,11 +8,12 @@ from placement.check.audit import Audit, Run
 from placement.check.document import FlowEntry, StageEntry, TargetEntry, planned_label
 from placement.check.evaluator import Reason
 from placement.check.graph import INPUT, graph
-from placement.check.labels import within
+from placement.check.labels import joined_with_keys, within
 from placement.check.questions import Decision
 from placement.check.result import Finding
 from placement.check.snapshot import serves
 from placement.pipeline import Stage
+from sites.data import Label
 from sites.site import EXPECTED_ROLES, Activity
 
 
@@ -74,19 +75,34 @@ def stage_at_site(audit: Audit, run: Run, entry: StageEntry) -> Iterator[Finding
     stage = run.graph.stages.get(entry.stage)
     if stage is None:
         return
-    label, site = run.labels.of(entry.stage), audit.snapshot.site(entry.site)
+    label = run.labels.of(entry.stage)
     if not within(label, planned_label(entry.label)):
         yield Finding("invariant/2", run.id, entry.stage, _shown(label), _shown(planned_label(entry.label)))
-    questions = audit.bench(run.pipeline.metadata.tenant).questions
-    serves_instead = entry.stage not in {stage.name for stage in run.pipeline.spec.stages}
-    extra = activities_of(stage, fallback=serves_instead)
-    decisions = questions.placing(label, site, run.origin, stage.purpose, extra)
+    decisions, sunk = _at_site(audit, run, entry, label)
     lowers = run.labels.lowering.registered.get(entry.stage)
     if lowers and entry.site not in lowers.sites:
         yield Finding("invariant/5", run.id, entry.stage, f"one of {', '.join(lowers.sites)}", entry.site)
     yield from refusals(run, entry.stage, decisions, 5 if lowers else None)
-    yield from refusals(run, entry.stage, questions.telemetry(label, site, run.origin, stage.purpose), 1)
-    yield from cited(run, entry.stage, decisions, entry.rules)
+    yield from refusals(run, entry.stage, sunk, 1)
+    yield from cited(run, entry.stage, (*decisions, *sunk, *joined(audit, run, entry)), entry.rules)
+
+
+def joined(audit: Audit, run: Run, entry: StageEntry) -> tuple[Decision, ...]:
+    """Return the decisions on what a stage could identify, because pseudonymised data meets its key there."""
+    decisions, sunk = _at_site(audit, run, entry, joined_with_keys(run.labels.of(entry.stage)))
+    return (*decisions, *sunk)
+
+
+def _at_site(
+    audit: Audit, run: Run, entry: StageEntry, label: Label
+) -> tuple[tuple[Decision, ...], tuple[Decision, ...]]:
+    """Return the decisions that running a stage with a label at its site needs, and those on its telemetry."""
+    stage, site = run.graph.stages[entry.stage], audit.snapshot.site(entry.site)
+    questions = audit.bench(run.pipeline.metadata.tenant).questions
+    serves_instead = entry.stage not in {stage.name for stage in run.pipeline.spec.stages}
+    extra = activities_of(stage, fallback=serves_instead)
+    sunk = questions.telemetry(label, site, run.origin, stage.purpose)
+    return questions.placing(label, site, run.origin, stage.purpose, extra), sunk
 
 
 def flow_on_route(audit: Audit, run: Run, flow: FlowEntry) -> Iterator[Finding]:
@@ -121,6 +137,7 @@ def fallback_target(audit: Audit, run: Run, name: str, target: TargetEntry) -> I
     stage, site = stages[serving], audit.snapshot.site(where)
     questions = audit.bench(run.pipeline.metadata.tenant).questions
     label = run.labels.of(serving)
+    label = (*label, *joined_with_keys(label))
     extra = ("store", "backup", "failover") if target.queue else activities_of(stage, fallback=True)
     subject = f"{name} falls back to {serving if not target.queue else 'queue'} at {where}"
     if not serves(site, run.origin):
@@ -130,6 +147,7 @@ def fallback_target(audit: Audit, run: Run, name: str, target: TargetEntry) -> I
         if why:
             yield Finding("invariant/15", run.id, subject, "an approved variant that fits", why)
     yield from refusals(run, subject, questions.placing(label, site, run.origin, stage.purpose, extra), 15)
+    yield from refusals(run, subject, questions.telemetry(label, site, run.origin, stage.purpose), 15)
     yield from _unreachable(audit, run, name, serving, where, subject, queued=target.queue is not None)
 
 

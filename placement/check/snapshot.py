@@ -89,7 +89,7 @@ class Snapshot:
         return next((v for v in found.spec.variants if v.name == variant), None) if found else None
 
     def approved(self, stage: Stage) -> tuple[Model, ...]:
-        """Return the approved acceptable models of a stage."""
+        """Return the acceptable models of a stage that somebody approved, or that claim it: both weigh on the label."""
         named = (self.models[name] for name in stage.models if name in self.models)
         return tuple(model for model in named if model.spec.state == "approved")
 
@@ -100,6 +100,8 @@ class Snapshot:
             return f"{model}/{variant} is not among the stage's models"
         if found.spec.state != "approved":
             return f"{model} is {found.spec.state}, not approved"
+        if found.spec.approval is None:
+            return f"{model} is approved by nobody"
         if found.spec.task not in ACCEPTED_TASKS.get(stage.task, (stage.task,)):
             return f"{model} does {found.spec.task}, the stage asks for {stage.task}"
         for metric, floor in sorted(stage.quality.items()):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from placement.engine import plan
 from placement.instance import instance_of
 from placement.plan import Plan, WorkloadPlan
 from tests.support.placement import a_clinic, a_knowledge, a_model, a_pipeline, a_problem, a_region, a_stage, a_variant
-from tests.support.sites import a_box, a_link, a_party, a_policy, a_rule
+from tests.support.sites import a_box, a_link, a_pack, a_party, a_policy, a_rule
 
 SLOW_LINK = a_link("dc", rtt="10ms", bandwidth="1Mbit/s")
 
@@ -128,7 +130,34 @@ def test_a_model_trained_on_nobody_knows_what_is_placed_nowhere() -> None:
     unknown = a_model().model_copy(update={"spec": a_model().spec.model_copy(update={"trained_on": None})})
     (unplaced,) = plan(a_problem(a_clinic(), unknown, a_pipeline())).unplaced
     assert unplaced.kind == "impossible"
-    assert unplaced.causes == ()
+    assert unplaced.causes == (("residency:unlabelled",),)
+
+
+def test_an_input_of_which_nobody_says_what_it_is_is_placed_nowhere() -> None:
+    (unplaced,) = plan(a_problem(a_clinic(), a_model(), a_pipeline(input={"data": []}))).unplaced
+    assert unplaced.causes == (("residency:unlabelled",),)
+
+
+def test_a_pack_that_might_apply_is_a_cause() -> None:
+    board = a_policy(packs=["law", "californian"])
+    problem = a_problem(a_clinic(location="US"), a_model(), a_pipeline())
+    law = a_pack(a_rule("lawful"), name="californian", countries=("US-CA",))
+    policies, packs = {"default": board}, {**problem.packs, "californian": law}
+    (unplaced,) = plan(replace(problem, policies=policies, packs=packs)).unplaced
+    assert unplaced.causes == (("residency:californian/applicability",),)
+
+
+def test_pseudonymised_data_meets_its_key_only_where_identified_data_may_be() -> None:
+    key = [{"data": "system.operations", "law": ["FR"], "keyRef": "register"}]
+    nouns = [a_clinic(), a_model("encoder", task="embed"), a_knowledge(data=key)]
+    recall = {"name": "recall", "task": "retrieve", "models": ["encoder"], "knowledge": "protocols", "output": "6KiB"}
+    given = {"data": ["user.health_and_medical"], "identifiability": "pseudonymised", "keyRef": "register"}
+    apart = a_policy(a_rule(), a_rule("apart", "prohibit", activities=["process"], identifiability=["identified"],
+                                      data="user.health_and_medical"), packs=["law"])  # fmt: skip
+    joins, other = a_pipeline("mail", recall, input=given), a_pipeline("mail", recall, input={**given, "keyRef": "x"})
+    assert plan(a_problem(*nouns, joins, apart)).unplaced[0].causes == (("residency:org/apart",),)
+    assert not plan(a_problem(*nouns, other, apart)).unplaced
+    assert not plan(a_problem(*nouns, joins)).unplaced
 
 
 def test_moves_are_fewest_before_cost_is_least() -> None:

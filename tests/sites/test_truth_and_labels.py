@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sites.country import EU, country_of, within
-from sites.data import UNKNOWN_LABEL, Atom, DeclaredAtom, covers, join, label_of
+from sites.data import UNKNOWN_LABEL, Atom, DeclaredAtom, covers, join, label_of, reidentified
 from sites.decisions import decide_stage
 from sites.truth import all_of, any_of, negate
 from sites.verdict import Evaluator, Outcome
@@ -174,3 +174,13 @@ def test_a_further_prohibition_or_requirement_never_permits_more(drawn: list[dic
         evaluator = Evaluator(a_policy(a_rule(), *written, *more, packs=["law"]), packs(law), WINDOW)
         said.append(decide_stage(evaluator, label, site, site).outcome)
     assert list(Outcome).index(said[1]) >= list(Outcome).index(said[0])
+
+
+def test_a_join_keeps_every_key_that_leads_to_persons() -> None:
+    contact = [Atom("user.contact", ("FR",), "pseudonymised", key_ref=key) for key in ("a", "b", None)]
+    (joined,) = join((atom,) for atom in contact)
+    assert joined.key_ref == "a+b"
+    assert [atom.data for atom in reidentified((joined, Atom("system.operations", ("FR",), key_ref="b")))] == [
+        "user.contact"
+    ]
+    assert reidentified((joined,)) == ()

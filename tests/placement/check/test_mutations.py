@@ -281,6 +281,7 @@ BROKEN_FLEETS: dict[str, tuple[str, Break]] = {
     "the floor is higher": ("plan/model", set_in(STAGES, "stages", 0, "quality", to={"accuracy": 0.95})),
     "the quality was never measured": ("plan/model", set_in(STAGES, "stages", 0, "quality", to={"recall": 0.1})),
     "the model is a candidate again": ("plan/model", set_in("models/assistant.yaml", "state", to="candidate")),
+    "the model is approved by nobody": ("plan/model", remove("models/assistant.yaml", "approval")),
     "the wire is too narrow": ("plan/link-load", set_in(LYON_SITE, *WIRE, "bandwidth", to="40kbit/s")),
     "the wire is slower": ("plan/latency", set_in(LYON_SITE, *WIRE, "rtt", to="30ms")),
     "the origin is connected now and then": (

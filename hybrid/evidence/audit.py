@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from hybrid.errors import EvidenceError
+from hybrid.errors import EvidenceError, InputError
 from hybrid.evidence import commitment, merkle, note, record, segments
 from hybrid.evidence.log import RESERVE
 from hybrid.evidence.recovery import CHECKPOINTS, LEAVES, VERIFIER_KEY, read_leaves, read_notes
@@ -188,7 +189,10 @@ class _Reading:
         elif record.digest(line[:-1]) != leaf or line[-1:] != b"\n":
             self._wrong(index, f"record {index} is altered: it does not match its leaf{_moved(index, line)}")
         else:
-            entry = json.loads(line)
+            entry = _entry(line[:-1])
+            if problem := form_problem(entry, line[:-1]):
+                self._wrong(index, f"record {index} is signed and not of a record's form: {problem}")
+                return
             self.kinds[entry["kind"]] += 1
             if entry["index"] != index:
                 self._wrong(index, f"record {index} is out of order: it was written as record {entry['index']}")
@@ -198,6 +202,32 @@ class _Reading:
     def _wrong(self, index: int | None, problem: str) -> None:
         if len(self.findings) < 50 * MOST_FINDINGS:
             self.findings.append(Finding(index, problem))
+
+
+def _entry(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def form_problem(entry: Any, line: bytes | None = None) -> str:
+    """Return what makes `entry` no record, or `line` not its one canonical form; nothing when it is one.
+
+    Whoever holds a log's key can sign anything: what is signed is not therefore a record.
+    """
+    if not isinstance(entry, dict):
+        return "no JSON object"
+    own = {name: value for name, value in entry.items() if name not in ("index", "salt")}
+    whole = type(entry.get("index")) is int and isinstance(entry.get("salt"), str) and "at" in own
+    erased = "erased" in own if own.get("kind") == "erasure" else True
+    if not whole or not erased:
+        return "index, salt, at or erased is missing"
+    try:
+        record.check(own)
+        return "" if line is None or record.canonical(entry) == line else "not in its canonical form"
+    except (InputError, TypeError, ValueError) as error:
+        return str(error)
 
 
 def _moved(index: int, line: bytes) -> str:

@@ -1,8 +1,9 @@
 """Plan against logs: what was planned, what was seen, and what was neither or only one of them; a pure function.
 
 A crossing counts as *sent* by its sender's intent (fsynced before the first byte left) and as *received* by its
-receiver's permit. A crossing that the plan does not have is a breach, whoever logged it; so is every breach record.
-Records under another plan are counted and not judged. Silence is a finding.
+receiver's permit; the two are one crossing when flow and passport (`jti`) agree, whatever day and plan each wrote. A
+crossing that the plan does not have is a breach, whoever logged it; so is every breach record. Records under another
+plan are counted and not judged. Silence is a finding, and so is what was erased.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hybrid.evidence.sources import Record, Source
-from hybrid.evidence.verifier import Flow, flow_of, key_of, side_of
+from hybrid.evidence.verifier import Flow, Tally, flow_of, key_of, side_of
 
 MOST_LISTED = 500
 """Refused attempts and overrides beyond this are counted and not listed."""
@@ -72,9 +73,49 @@ class Reconciliation:
     refused: Counter[str] = field(default_factory=Counter)
     overrides: list[dict[str, Any]] = field(default_factory=list)
     stages: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
-    foreign: Counter[str] = field(default_factory=Counter)
-    spoofed: Counter[str] = field(default_factory=Counter)
-    days: dict[str, set[dt.date]] = field(default_factory=dict)
+    tally: Tally = field(default_factory=lambda: Tally("", "", "", ()))
+    crossings: Crossings = field(default_factory=lambda: Crossings())
+
+
+@dataclass(slots=True)
+class Crossings:
+    """The two sides of every crossing, by flow and `jti`; a record without a jti matches any other without, that day.
+
+    Attributes:
+        judged: what receivers logged within the period under the plan; the others are of any day and plan.
+        answered: (sender, receiver, jti) of every crossing that its sender says was answered with 200.
+    """
+
+    sent: Counter[tuple[Flow, str]] = field(default_factory=Counter)
+    received: set[tuple[str, str, str]] = field(default_factory=set)
+    judged: Counter[tuple[Flow, str]] = field(default_factory=Counter)
+    answered: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def enter(self, record: Record, *, judged: bool) -> None:
+        """Enter one record of a site that speaks for itself."""
+        flow, side, jti = flow_of(record), side_of(record), str(record.get("jti") or record["at"][:10])
+        if flow and side == "sent":
+            self.sent[flow, jti] += 1
+        if flow and side == "received":
+            self.received.add((flow[3], flow[4], jti))
+            self.judged[flow, jti] += judged
+        if record["kind"] == "outcome" and record.get("status") == 200 and "peer" in record and judged:
+            self.answered.add((record["site"], record["peer"], jti))
+
+    def one_sided(self, speaking: set[str]) -> Iterator[str]:
+        """Yield a line for each flow, or pair of sites, of which one speaking side logged less than the other."""
+        arrived, lacking, unheard = Counter[Flow](), Counter[Flow](), Counter[tuple[str, str]]()
+        for (flow, jti), count in self.judged.items():
+            arrived[flow] += count
+            lacking[flow] += max(0, count - self.sent[flow, jti])
+        for flow, count in sorted((+lacking).items()):
+            if flow[3] in speaking:
+                yield (f"{flow[3]} logged {arrived[flow] - count} of the {arrived[flow]} crossings that {flow[4]} "
+                       f"received ({flow[0]}, {flow[1]} to {flow[2]})")  # fmt: skip
+        for begin, end, _ in {(f[3], f[4], jti) for f, jti in self.sent} & self.answered - self.received:
+            unheard[begin, end] += end in speaking
+        for (begin, end), count in sorted((+unheard).items()):
+            yield f"{end} logged none of {count} crossings from {begin} that it answered"
 
 
 def planned_flows(plan: Mapping[str, Any]) -> dict[Flow, dict[str, Any]]:
@@ -98,28 +139,22 @@ def planned_sites(plan: Mapping[str, Any]) -> list[str]:
 
 def reconcile(plan: Mapping[str, Any], digest: str, sources: Iterable[Source], period: Period) -> Reconciliation:
     """Return what the evidence shows within `period` under the plan of that digest."""
-    found, planned = Reconciliation(), planned_flows(plan)
+    planned = planned_flows(plan)
+    since, until = period.since.isoformat(), period.until.isoformat()
+    found = Reconciliation(tally=Tally(since, until, digest, planned))
     for source in sources:
-        days = found.days.setdefault(source.site, {day for day in source.days if period.since <= day <= period.until})
-        for name, record in _within(source, period):
-            days.add(dt.date.fromisoformat(record["at"][:10]))
-            if record["site"] != source.site:
-                found.spoofed[source.site] += 1
-            if record.get("planDigest", digest) != digest and record["kind"] != "breach":
-                found.foreign[source.site] += 1
+        for index, record in source.records():
+            judged = found.tally.take(source.site, index, record)
+            if record is None:
                 continue
-            _take(found, name, record, planned)
+            if record["site"] == source.site:
+                found.crossings.enter(record, judged=judged)
+            if judged:
+                _take(found, source.site, f"{source.site}#{index}", record, planned)
     return found
 
 
-def _within(source: Source, period: Period) -> Iterator[tuple[str, Record]]:
-    since, until = period.since.isoformat(), period.until.isoformat()
-    for index, record in source.records():
-        if since <= record["at"][:10] <= until:
-            yield f"{source.site}#{index}", record
-
-
-def _take(found: Reconciliation, name: str, record: Record, planned: Mapping[Flow, Any]) -> None:
+def _take(found: Reconciliation, site: str, name: str, record: Record, planned: Mapping[Flow, Any]) -> None:
     """Enter one record where it belongs."""
     flow, side, kind = flow_of(record), side_of(record), record["kind"]
     if kind == "breach":
@@ -127,7 +162,8 @@ def _take(found: Reconciliation, name: str, record: Record, planned: Mapping[Flo
     if flow is not None and side:
         if flow not in planned and kind != "breach":
             found.breaches.append(_told(name, record) | {"why": f"{side}, and the plan has no such flow"})
-        found.flows.setdefault(flow, Seen()).add(name, side, record)
+        if record["site"] == site:
+            found.flows.setdefault(flow, Seen()).add(name, side, record)
     if kind == "refusal":
         found.refused[str(record.get("status", "?"))] += 1
         if len(found.refusals) < MOST_LISTED:
@@ -155,11 +191,15 @@ def _told(name: str, record: Record) -> dict[str, Any]:
 
 
 def omissions(found: Reconciliation, sources: Iterable[Source]) -> list[str]:
-    """Return a line for each flow of which the receiver's log knows more than its sender's own."""
+    """Return a line for each side that logged less than its counterpart, and each site that speaks for another."""
     speaking = {source.site for source in sources if not source.problem}
+    spoofed = sorted((+found.tally.spoofed).items())
     return [
-        f"{flow[3]} logged {seen.sent} of the {seen.received} crossings that {flow[4]} received "
-        f"({flow[0]}, {flow[1]} to {flow[2]})"
-        for flow, seen in sorted(found.flows.items())
-        if flow[3] in speaking and seen.received > seen.sent
-    ] + [f"{site}: {count} records speak for another site" for site, count in sorted(found.spoofed.items())]
+        *found.crossings.one_sided(speaking),
+        *(f"{site}: {n} records speak for another site" for site, n in spoofed),
+    ]
+
+
+def heads_of(sources: Iterable[Source]) -> dict[str, set[str]]:
+    """Return believed site -> days on which it signed a head."""
+    return {source.site: {day.isoformat() for day in source.days} for source in sources if not source.problem}

@@ -15,6 +15,7 @@ from hybrid.evidence.reconciliation import (
     Period,
     Reconciliation,
     Seen,
+    heads_of,
     omissions,
     planned_flows,
     planned_sites,
@@ -90,7 +91,7 @@ def build(
         "sites": sites, "flows": flows,
         "breaches": found.breaches, "refusals": found.refusals, "refused": dict(sorted(found.refused.items())),
         "overrides": found.overrides, "stages": _stages(found),
-        "gaps": _gaps(names, sources, found, coverage),
+        "gaps": found.tally.gaps(names, heads_of(sources)) | {"omissions": omissions(found, sources)},
         "transfers": [flow["id"] for flow in flows if _leaves_zone(flow, sites)],
         "sideFlows": _side_flows(problem, names),
         "falling": ground.falling(law["instruments"], flows, ground.rules_by_id(problem)),
@@ -154,31 +155,21 @@ def _leaves_zone(flow: Mapping[str, Any], sites: list[dict[str, Any]]) -> bool:
 
 def _coverage(names: list[str], sources: list[Source], found: Reconciliation, period: Period) -> dict[str, Any]:
     """Return sites × days: a day counts when the site signed a head, or wrote a record, on it."""
-    of, days = {source.site: source for source in sources if not source.problem}, period.days()
+    of, heads = {source.site: source for source in sources if not source.problem}, heads_of(sources)
+    days = [day.isoformat() for day in period.days()]
     rows: list[dict[str, Any]] = []
     for name in names:
-        heard, source = found.days.get(name, set()), of.get(name)
+        source = of.get(name)
+        heard = {*found.tally.days[name], *heads.get(name, ())}
         rows.append({
-            "site": name, "days": len(heard), "of": len(days),
-            "missing": [day.isoformat() for day in days if day not in heard],
+            "site": name, "days": sum(day in heard for day in days), "of": len(days),
+            "missing": [day for day in days if day not in heard],
             "witness": "none" if source is None else "gateway only",
             "source": "none" if source is None else "imported" if source.imported else "local",
             "records": source.size if source else 0,
         })  # fmt: skip
     total, heard_days = len(names) * len(days), sum(row["days"] for row in rows)
     return {"rows": rows, "days": heard_days, "of": total, "percent": 100 * heard_days // total if total else 0}
-
-
-def _gaps(
-    names: list[str], sources: list[Source], found: Reconciliation, coverage: Mapping[str, Any]
-) -> dict[str, Any]:
-    speaking = {source.site for source in sources if not source.problem}
-    return {
-        "silent": [name for name in names if name not in speaking],
-        "uncovered": {r["site"]: len(r["missing"]) for r in coverage["rows"] if r["missing"] and r["site"] in speaking},
-        "omissions": omissions(found, sources),
-        "foreign": dict(sorted(found.foreign.items())),
-    }
 
 
 def _scope(plan: Mapping[str, Any], names: list[str], problem: Problem) -> dict[str, Any]:

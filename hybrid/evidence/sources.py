@@ -16,11 +16,11 @@ from typing import Any
 
 from hybrid.errors import EvidenceError, InputError
 from hybrid.evidence import note, segments, verifier
-from hybrid.evidence.audit import read_verifier_key, verify_log
+from hybrid.evidence.audit import form_problem, read_verifier_key, verify_log
 from hybrid.evidence.recovery import VERIFIER_KEY, read_notes
 
 Record = dict[str, Any]
-Records = Callable[[], Iterator[tuple[int, Record]]]
+Records = Callable[[], Iterator[tuple[int, Record | None]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Source:
         root: of the last checkpoint, base64.
         days: on which the log signed a head, so that a quiet day is told from a silent one.
         problem: why it is not believed; empty when it holds.
-        records: reads (index, record) anew on every call, erased ones left out.
+        records: reads (index, record) anew on every call; None stands for one that was erased.
     """
 
     site: str
@@ -102,8 +102,7 @@ def _read_place(path: Path, pins: Mapping[str, str]) -> Iterator[Source]:
 def _of_log(directory: Path, pins: Mapping[str, str]) -> Source:
     own = read_verifier_key(directory).strip()
     origin = own.split("+")[0]
-    records = _reader(directory, None)
-    site = next((str(record["site"]) for _, record in records()), origin.split("/")[0])
+    site = origin.split("/")[0]
     try:
         audit = verify_log(directory, pins.get(site))
         problem = audit.findings[0].problem if audit.findings else "" if audit.signed else "nothing is signed"
@@ -118,15 +117,10 @@ def _of_log(directory: Path, pins: Mapping[str, str]) -> Source:
     )  # fmt: skip
 
 
-def _reader(directory: Path, size: int | None) -> Records:
-    def read() -> Iterator[tuple[int, Record]]:
+def _reader(directory: Path, size: int) -> Records:
+    def read() -> Iterator[tuple[int, Record | None]]:
         for index, line in itertools.islice(segments.read_records(directory), size):
-            try:
-                record = json.loads(line) if line != b"\n" else None
-            except ValueError:
-                return
-            if record is not None:
-                yield index, record
+            yield index, json.loads(line) if line != b"\n" else None
 
     return read
 
@@ -137,13 +131,13 @@ def _of_bundle(path: Path, pins: Mapping[str, str]) -> Source:
     except verifier.Refused as error:
         return _unbelieved(path.stem, path.stem, "", str(error), imported=True)
     head = bundle.heads[-1]
-
-    def read() -> Iterator[tuple[int, Record]]:
-        return ((index, record) for index, record in enumerate(bundle.records) if record is not None)
-
+    for index, record in enumerate(bundle.records):
+        if record is not None and (problem := form_problem(record)):
+            return _unbelieved(bundle.site, bundle.origin, bundle.key, f"record {index}: {problem}", imported=True)
     return Source(
-        bundle.site, bundle.origin, bundle.key, bundle.pinned, True, head.size, bundle.unsigned,
-        b64encode(head.root).decode(), frozenset(head.at.date() for head in bundle.heads), "", read,
+        bundle.site, bundle.origin, bundle.key, bundle.site in pins, True, head.size, bundle.unsigned,
+        b64encode(head.root).decode(), frozenset(head.at.date() for head in bundle.heads), "",
+        lambda: enumerate(bundle.records),
     )  # fmt: skip
 
 

@@ -2,9 +2,7 @@
 
     python verifier.py report.json evidence/ [more bundles] [--key SITE=VKEY ...] [--plan plan.json]
 
-Needs Python 3.11 and `cryptography`. A bundle is a folder or .tar with manifest.json, checkpoints.jsonl, records.jsonl.
-What is derived again, in this order:
-
+Needs Python 3.11 and `cryptography`. What is derived again, in this order:
  1 files       each file of a bundle has the digest that its manifest states
  2 signatures  every checkpoint is signed with the log's key (given with --key, else the bundle's own, and said so)
  3 consistency every checkpoint extends the one before (RFC 9162 2.1.4)
@@ -12,19 +10,20 @@ What is derived again, in this order:
  5 heads       the report names the same logs, sizes, roots and keys
  6 counts      each flow of the report was seen as often as it says, by records of its period
  7 breaches    a breach record, or a crossing that is not among the planned flows, is a breach; the report has them all
- 8 verdict     follows from the above by the rule in `outcome`, and the report's digest covers what it rests on
+ 8 verdict     the gaps are stated; it follows by the rule in `outcome`; the report's digest covers what it rests on
  9 plan        with --plan: the digest, and that every flow called planned stands in it with its rules
 """
 
 import argparse
 import datetime
-import hashlib
 import json
 import sys
 import tarfile
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 FILES = ("manifest.json", "checkpoints.jsonl", "records.jsonl")
-MAX_BYTES = 1 << 30
 Record = dict[str, Any]
 Flow = tuple[str, str, str, str, str]
 
@@ -55,28 +53,12 @@ class Head:
 class Bundle:
     """A verified evidence bundle: heads in order, and each record by its index (None where it was erased)."""
 
-    path: str
+    site: str
     origin: str
     key: str
-    pinned: bool
     unsigned: int
     heads: list[Head]
     records: list[Record | None]
-
-    @property
-    def site(self) -> str:
-        """Return the site that the records are of; that of the origin when there are none."""
-        return next((str(record["site"]) for record in self.records if record), self.origin.split("/")[0])
-
-
-def sha256(data: bytes) -> bytes:
-    """Return the SHA-256 of bytes."""
-    return hashlib.sha256(data).digest()
-
-
-def node(left: bytes, right: bytes) -> bytes:
-    """Return the hash of an inner node."""
-    return sha256(b"\x01" + left + right)
 
 
 def climb(fn: int, sn: int, start: bytes, siblings: list[bytes]) -> tuple[bytes, bytes] | None:
@@ -86,19 +68,13 @@ def climb(fn: int, sn: int, start: bytes, siblings: list[bytes]) -> tuple[bytes,
         if sn == 0:
             return None
         if fn % 2 or fn == sn:
-            old, new = node(sibling, old), node(sibling, new)
+            old, new = sha256(b"\x01" + sibling + old).digest(), sha256(b"\x01" + sibling + new).digest()
             while fn % 2 == 0 and fn:
                 fn, sn = fn // 2, sn // 2
         else:
-            new = node(new, sibling)
+            new = sha256(b"\x01" + new + sibling).digest()
         fn, sn = fn // 2, sn // 2
     return (old, new) if sn == 0 else None
-
-
-def includes(head: Head, index: int, leaf: bytes, proof: list[bytes]) -> bool:
-    """Return whether the proof shows a leaf's data at `index` under `head` (RFC 9162 2.1.3.2)."""
-    roots = climb(index, head.size - 1, sha256(b"\x00" + leaf), proof) if index < head.size else None
-    return roots is not None and roots[1] == head.root
 
 
 def extends(old: Head, new: Head, proof: list[bytes]) -> bool:
@@ -122,7 +98,7 @@ def parse_key(text: str) -> tuple[str, bytes, Ed25519PublicKey]:
         public = Ed25519PublicKey.from_public_bytes(raw[1:])
     except ValueError as error:
         raise Refused(f"not a verifier key: {text[:60]!r}") from error
-    if raw[:1] != b"\x01" or sha256(name.encode() + b"\n" + raw)[:4].hex() != identity:
+    if raw[:1] != b"\x01" or sha256(name.encode() + b"\n" + raw).digest()[:4].hex() != identity:
         raise Refused(f"the verifier key of {name} does not match its id")
     return name, bytes.fromhex(identity), public
 
@@ -135,19 +111,17 @@ def open_note(text: str, key: str) -> Head:
     for line in signatures.split("\n"):
         dash, _, rest = line.partition(" ")
         signer, _, encoded = rest.rpartition(" ")
-        if dash != "\N{EM DASH}" or signer != name:
+        if dash != "\N{EM DASH}" or signer != name or b64decode(encoded)[:4] != identity:
             continue
-        raw = b64decode(encoded)
-        if raw[:4] == identity:
-            try:
-                public.verify(raw[4:], body.encode())
-            except InvalidSignature:
-                raise Refused(f"a checkpoint's signature by {name} does not hold") from None
-            origin, size, root, time = body.removesuffix("\n").split("\n")
-            if origin != name:
-                raise Refused(f"a checkpoint of {origin} signed by {name}")
-            at = datetime.datetime.strptime(time + "+0000", "time %Y-%m-%dT%H:%M:%SZ%z")
-            return Head(origin, int(size), b64decode(root, validate=True), at)
+        try:
+            public.verify(b64decode(encoded)[4:], body.encode())
+        except InvalidSignature:
+            raise Refused(f"a checkpoint's signature by {name} does not hold") from None
+        origin, size, root, time = body.removesuffix("\n").split("\n")
+        if origin != name:
+            raise Refused(f"a checkpoint of {origin} signed by {name}")
+        at = datetime.datetime.strptime(time + "+0000", "time %Y-%m-%dT%H:%M:%SZ%z")
+        return Head(origin, int(size), b64decode(root, validate=True), at)
     raise Refused(f"a checkpoint without a signature by {name} ({identity.hex()})")
 
 
@@ -159,59 +133,49 @@ def find_bundles(path: Path) -> list[Path]:
 
 def read_files(path: Path) -> dict[str, bytes]:
     """Return the three files of a bundle. Raises Refused when one is missing or absurdly large."""
-    files: dict[str, bytes] = {}
     try:
         if path.is_dir():
             files = {name: (path / name).read_bytes() for name in FILES}
         else:
             with tarfile.open(path) as tar:
-                for entry in tar:
-                    if entry.name in FILES and entry.isfile() and entry.size <= MAX_BYTES:
-                        opened = tar.extractfile(entry)
-                        files[entry.name] = opened.read() if opened else b""
+                inside = [entry for entry in tar if entry.name in FILES and entry.size < 1 << 30]
+                files = {entry.name: opened.read() for entry in inside if (opened := tar.extractfile(entry))}
     except (OSError, tarfile.TarError) as error:
         raise Refused(f"cannot be read ({error})") from error
-    if missing := [name for name in FILES if name not in files]:
-        raise Refused(f"{', '.join(missing)} is missing")
     return files
 
 
 def open_bundle(path: Path, pins: dict[str, str]) -> Bundle:
-    """Return the bundle at `path` with everything derived again (1 to 4). Raises Refused naming what is wrong.
-
-    `pins` maps a site to the verifier key that its log must have.
-    """
+    """Return the bundle at `path`, derived again (1 to 4), its key that of `pins` for its site; or raise Refused."""
     try:
         files = read_files(path)
         manifest = json.loads(files["manifest.json"])
         for name in FILES[1:]:
-            if manifest["files"][name] != "sha256:" + sha256(files[name]).hex():
+            if manifest["files"][name] != "sha256:" + sha256(files[name]).hexdigest():
                 raise Refused(f"{name} is not the file that the manifest names")
         key = str(manifest["verifierKey"])
-        bundle = Bundle(str(path), str(manifest["origin"]), key, False, int(manifest["unsigned"]), [], [])
+        origin = str(manifest["origin"])  # signed with every head; what records say of their site is not asked
+        bundle = Bundle(origin.split("/")[0], origin, key, int(manifest["unsigned"]), [], [])
         read_heads(bundle, files["checkpoints.jsonl"])
         read_records(bundle, files["records.jsonl"])
         head = bundle.heads[-1]
         if (manifest["size"], manifest["root"]) != (head.size, b64encode(head.root).decode()):
             raise Refused("the manifest states another head than the last checkpoint")
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (AttributeError, ValueError, KeyError, TypeError, IndexError) as error:
         raise Refused(f"not of the bundle's form ({type(error).__name__}: {error})") from error
-    if bundle.site in pins and pins[bundle.site].strip() != key:
+    if pins.get(bundle.site, key).strip() != key:
         raise Refused(f"signed with another key than the one given for {bundle.site}")
-    return replace(bundle, pinned=bundle.site in pins)
+    return bundle
 
 
 def read_heads(bundle: Bundle, lines: bytes) -> None:
     """Verify every checkpoint's signature and that each extends the one before (2, 3)."""
-    before = Head(bundle.origin, 0, sha256(b""), datetime.datetime.min.replace(tzinfo=datetime.UTC))
-    for line in lines.splitlines():
-        entry = json.loads(line)
+    before = Head(bundle.origin, 0, sha256(b"").digest(), datetime.datetime.min.replace(tzinfo=datetime.UTC))
+    for entry in map(json.loads, lines.splitlines()):
         head = open_note(entry["note"], bundle.key)
         proof = [b64decode(text) for text in entry["consistency"]]
-        if not extends(before, head, proof):
+        if not extends(before, head, proof) or head.at < before.at:
             raise Refused(f"the checkpoint of size {head.size} does not extend that of size {before.size}")
-        if head.at < before.at:
-            raise Refused(f"the checkpoint of size {head.size} is older than the one before")
         bundle.heads.append(head)
         before = head
 
@@ -219,15 +183,17 @@ def read_heads(bundle: Bundle, lines: bytes) -> None:
 def read_records(bundle: Bundle, lines: bytes) -> None:
     """Verify that every record is under the last head, in its place, and that none is missing (4)."""
     head, erased, named = bundle.heads[-1], set[int](), set[int]()
-    for index, line in enumerate(lines.splitlines()):
-        entry = json.loads(line)
+    for index, entry in enumerate(map(json.loads, lines.splitlines())):
         leaf, proof = b64decode(entry["leaf"]), [b64decode(text) for text in entry["proof"]]
-        if entry["index"] != index or not includes(head, index, leaf, proof):
+        roots = (
+            climb(index, head.size - 1, sha256(b"\x00" + leaf).digest(), proof) if index < head.size else None
+        )  # 2.1.3.2
+        if entry["index"] != index or roots is None or roots[1] != head.root:
             raise Refused(f"record {index} is not in the signed log")
         record = None
         if entry["record"] is None:
             erased.add(index)
-        elif sha256(entry["record"].encode()) != leaf:
+        elif sha256(entry["record"].encode()).digest() != leaf:
             raise Refused(f"record {index} is altered: it does not match its leaf")
         else:
             record = json.loads(entry["record"])
@@ -255,42 +221,68 @@ def flow_of(record: Record) -> Flow | None:
 
 def side_of(record: Record) -> str:
     """Return `sent` for the intent of the flow's sender, `received` for a permit by its receiver, else nothing."""
-    flow = record.get("flow") or {}
-    if record["kind"] == "intent" and record["site"] == flow.get("from"):
+    flow, kind = record.get("flow") or {}, record["kind"]
+    if kind == "intent" and record["site"] == flow.get("from"):
         return "sent"
-    if record["kind"] == "decision" and record.get("verdict") == "permit" and record["site"] == flow.get("to"):
-        return "received"
-    return ""
+    permit = kind == "decision" and record.get("verdict") == "permit"
+    return "received" if permit and record["site"] == flow.get("to") else ""
 
 
-def judged(bundle: Bundle, report: Record) -> Iterator[tuple[str, Record]]:
-    """Yield (id, record) of each record of a bundle that the report had before it, in its period and under its plan."""
-    size = next((entry["size"] for entry in report["evidence"] if entry["site"] == bundle.site), 0)
-    for index, record in enumerate(bundle.records[:size]):
-        if record is None or not report["period"]["from"] <= record["at"][:10] <= report["period"]["until"]:
-            continue
-        if record.get("planDigest", report["plan"]["digest"]) == report["plan"]["digest"] or record["kind"] == "breach":
-            yield f"{bundle.site}#{index}", record
+class Tally:
+    """What the records of all sites show of one period (ISO days) under the plan of a digest (6 to 8)."""
 
+    def __init__(self, since: str, until: str, digest: str, planned: Collection[Flow]) -> None:
+        self.since, self.until, self.digest, self.planned = since, until, digest, planned
+        self.seen: dict[Flow, dict[str, int]] = {}
+        self.breaches: set[str] = set()
+        self.days: dict[str, set[str]] = defaultdict(set)
+        self.last: dict[str, str] = defaultdict(str)
+        self.foreign, self.spoofed, self.erased = Counter[str](), Counter[str](), Counter[str]()
 
-def tally(bundles: list[Bundle], report: Record) -> tuple[dict[Flow, dict[str, int]], set[str]]:
-    """Return what was seen of each flow, and the ids of the breaches (6, 7)."""
-    planned = {key_of(flow["workload"], flow) for flow in report["flows"] if flow["planned"]}
-    seen: dict[Flow, dict[str, int]] = {}
-    breaches: set[str] = set()
-    for bundle in bundles:
-        for name, record in judged(bundle, report):
-            flow, side = flow_of(record), side_of(record)
-            if record["kind"] == "breach":
-                breaches.add(name)
-            if flow is None or not side:
-                continue
-            if flow not in planned:
-                breaches.add(name)
-            counts = seen.setdefault(flow, {"sent": 0, "received": 0, "bytes": 0})
+    def take(self, site: str, index: int, record: Record | None) -> bool:
+        """Enter a record, None for one that was erased, perhaps in the period; return whether it is judged here."""
+        if record is None:
+            self.erased[site] += self.last[site] <= self.until
+            return False
+        day = self.last[site] = str(record["at"][:10])
+        if not self.since <= day <= self.until:
+            self.erased[site] *= day > self.until
+            return False
+        self.days[site].add(day)
+        own, flow, side = record["site"] == site, flow_of(record), side_of(record)
+        self.spoofed[site] += not own
+        if record.get("planDigest", self.digest) != self.digest and record["kind"] != "breach":
+            self.foreign[site] += 1
+            return False
+        if record["kind"] == "breach" or (flow and side and flow not in self.planned):
+            self.breaches.add(f"{site}#{index}")
+        if flow and side and own:
+            counts = self.seen.setdefault(flow, {"sent": 0, "received": 0, "bytes": 0})
             counts[side] += 1
             counts["bytes"] += int(record.get("bytes", 0)) if side == "sent" else 0
-    return seen, breaches
+        return True
+
+    def gaps(self, names: list[str], heads: dict[str, set[str]]) -> Record:
+        """Return what is not shown of the planned sites `names`; `heads` is site -> days it signed, where believed."""
+        first, last = map(datetime.date.fromisoformat, (self.since, self.until))
+        days = {f"{first + datetime.timedelta(days=at)}" for at in range((last - first).days + 1)}
+        missing = {name: len(days - self.days[name] - heads[name]) for name in names if name in heads}
+        found = {"uncovered": missing, "foreign": self.foreign, "erased": self.erased}
+        counts = {gap: {site: n for site, n in sorted(sites.items()) if n} for gap, sites in found.items()}
+        return {"silent": [name for name in names if name not in heads], **counts}
+
+
+def tallies(bundles: list[Bundle], report: Record) -> list[Tally]:
+    """Return what the records show that the report had before it, and what those show that it did not have."""
+    planned = {key_of(flow["workload"], flow) for flow in report["flows"] if flow["planned"]}
+    scope = report["period"]["from"], report["period"]["until"], report["plan"]["digest"], planned
+    found, sizes = [Tally(*scope), Tally(*scope)], {entry["site"]: entry["size"] for entry in report["evidence"]}
+    for bundle in bundles:
+        for index, record in enumerate(bundle.records):
+            late = index >= sizes.get(bundle.site, 0)
+            if not late or (record and record["at"] <= report["made"]):
+                found[late].take(bundle.site, index, record)
+    return found
 
 
 def outcome(report: Record) -> str:
@@ -299,7 +291,7 @@ def outcome(report: Record) -> str:
         return "breach"
     if any(entry["problem"] for entry in report["evidence"]):
         return "untrusted"
-    gaps = ("silent", "uncovered", "omissions", "foreign")
+    gaps = ("silent", "uncovered", "omissions", "foreign", "erased")
     if any(report["gaps"][gap] for gap in gaps) or any(entry["unsigned"] for entry in report["evidence"]):
         return "incomplete"
     return "clean"
@@ -308,9 +300,9 @@ def outcome(report: Record) -> str:
 def verdict_digest(report: Record) -> str:
     """Return the digest over everything that the verdict rests on (8)."""
     parts = {name: report[name] for name in ("plan", "period", "evidence", "flows", "breaches", "gaps")}
-    parts["outcome"] = report["verdict"]["outcome"]
+    parts |= {"outcome": report["verdict"]["outcome"]}
     text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return "sha256:" + sha256(text.encode()).hex()
+    return "sha256:" + sha256(text.encode()).hexdigest()
 
 
 def check_report(report: Record, bundles: list[Bundle]) -> Iterator[tuple[str, str]]:
@@ -321,12 +313,20 @@ def check_report(report: Record, bundles: list[Bundle]) -> Iterator[tuple[str, s
     for entry in report["evidence"]:
         if not entry["problem"]:
             yield f"log of {entry['site']}", head_problem(entry, bundles)
-    seen, breaches = tally(bundles, report)
+    had, later = tallies(bundles, report)
     none = {"sent": 0, "received": 0, "bytes": 0}
-    wrong = [f["id"] for f in report["flows"] if f["observed"] != seen.get(key_of(f["workload"], f), none)]
+    wrong = [f["id"] for f in report["flows"] if f["observed"] != had.seen.get(key_of(f["workload"], f), none)]
     yield f"counts of {len(report['flows'])} flows", f"not as the evidence says: {', '.join(wrong)}" if wrong else ""
-    stated = {breach["id"] for breach in report["breaches"]}
-    yield f"{len(stated)} breaches", "" if stated == breaches else f"the evidence shows {sorted(breaches) or 'none'}"
+    stated, shown = {breach["id"] for breach in report["breaches"]}, had.breaches | later.breaches
+    yield f"{len(stated)} breaches", "" if stated == shown else f"the evidence shows {sorted(shown) or 'none'}"
+    bad = {entry["site"] for entry in report["evidence"] if entry["problem"]} | (set(sites) - named)
+    old = {b.site: [f"{h.at:%FT%TZ}" for h in b.heads] for b in bundles if b.site not in bad}
+    heads = {site: {at[:10] for at in times if at <= report["made"]} for site, times in old.items()}
+    gaps = had.gaps([row["site"] for row in report["coverage"]["rows"]], heads)
+    wrong = [f"{name} {gap or 'none'}" for name, gap in gaps.items() if gap != report["gaps"][name]]
+    short = any(seen["received"] > seen["sent"] and flow[3] in heads for flow, seen in had.seen.items())
+    wrong += ["omissions"] if (short or any(had.spoofed.values())) and not report["gaps"]["omissions"] else []
+    yield "gaps", f"the evidence shows {', '.join(wrong)}" if wrong else ""
     said, follows = report["verdict"]["outcome"], outcome(report)
     yield f"verdict {said}", "" if said == follows else f"what the report found leads to {follows}"
     yield "verdict digest", "" if report["verdict"]["digest"] == verdict_digest(report) else "is another"
@@ -343,34 +343,37 @@ def head_problem(entry: Record, bundles: list[Bundle]) -> str:
 
 def check_plan(report: Record, plan: bytes) -> str:
     """Return what is wrong between the report and plan.json, nothing when they agree (9)."""
-    if "sha256:" + sha256(plan).hex() != report["plan"]["digest"]:
+    if "sha256:" + sha256(plan).hexdigest() != report["plan"]["digest"]:
         return "not the plan that the report names"
-    stands = {}
+    sites, stands = set[str](), dict[Flow, tuple[Any, ...]]()
     for load in json.loads(plan)["workloads"]:
-        for flow in (flow for assignment in load["assignments"] for flow in assignment["flows"]):
-            stands[key_of(load["id"], flow)] = flow["verdict"], flow["rules"]
+        sites |= {load["origin"], *(stage["site"] for one in load["assignments"] for stage in one["stages"])}
+        for flow in (flow for one in load["assignments"] for flow in one["flows"]):
+            sites |= {flow["from"], flow["to"]}
+            data = sorted({atom["data"] for atom in flow["label"]})
+            stands[key_of(load["id"], flow)] = flow["verdict"], flow["rules"], flow["route"], data
     for flow in (flow for flow in report["flows"] if flow["planned"]):
-        if stands.get(key_of(flow["workload"], flow)) != (flow["verdict"], flow["rules"]):
+        if stands.get(key_of(flow["workload"], flow)) != tuple(flow[k] for k in ("verdict", "rules", "route", "data")):
             return f"{flow['id']} does not stand so in the plan"
-    return ""
+    left_out = sites - {row["site"] for row in report["coverage"]["rows"]}
+    return f"its coverage leaves out {', '.join(sorted(left_out))}" if left_out else ""
 
 
 def verify(report: Path, evidence: list[Path], pins: dict[str, str], plan: Path | None) -> Record:
     """Return {"holds", "verdict", "checks": [{"what", "wrong"}]} for a report, its evidence, and perhaps its plan."""
-    checks: list[tuple[str, str]] = []
-    bundles: list[Bundle] = []
+    checks, bundles = list[tuple[str, str]](), list[Bundle]()
     stated: Record = json.loads(report.read_bytes())
     for path in (found for place in evidence for found in find_bundles(place)):
         try:
             bundles.append(open_bundle(path, pins))
-            own = "" if bundles[-1].pinned else ", by the key that it states itself"
+            own = "" if bundles[-1].site in pins else ", by the key that it states itself"
             checks.append((f"{path}: {len(bundles[-1].heads)} signatures, {len(bundles[-1].records)} records{own}", ""))
         except Refused as error:
             checks.append((str(path), str(error)))
     try:
         checks += check_report(stated, bundles)
         checks += [(f"plan {plan}", check_plan(stated, plan.read_bytes()))] if plan else []
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         checks.append(("report", f"not of the report's form ({type(error).__name__}: {error})"))
     verdict = stated.get("verdict", {}).get("outcome")
     shown = [{"what": what, "wrong": wrong} for what, wrong in checks]
@@ -382,8 +385,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("report", type=Path)
     parser.add_argument("evidence", type=Path, nargs="+")
-    parser.add_argument("--key", action="append", default=[], metavar="SITE=VKEY")
     parser.add_argument("--plan", type=Path)
+    parser.add_argument("--key", action="append", default=[], metavar="SITE=VKEY")
     given = parser.parse_args()
     done = verify(given.report, given.evidence, dict(pin.split("=", 1) for pin in given.key), given.plan)
     for check in done["checks"]:

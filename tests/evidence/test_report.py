@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hybrid.cli.report import read_pins
 from hybrid.errors import InputError
 from hybrid.evidence import note, page
+from hybrid.evidence.audit import verify_log
 from hybrid.evidence.reconciliation import Period
 from hybrid.evidence.report import build
 from hybrid.evidence.sources import pins_of, read_sources
@@ -22,6 +24,7 @@ from tests.support.evidence import (
     DIGEST,
     DRAFT,
     TRIAGE,
+    Clock,
     a_crossing,
     a_flow,
     a_key,
@@ -29,11 +32,13 @@ from tests.support.evidence import (
     a_problem,
     honest_records,
     lines_of,
+    open_log,
     write_lines,
     write_logs,
 )
 
 MADE = dt.datetime(2026, 12, 2, 12, tzinfo=dt.UTC)
+LATER = Clock(dt.datetime(2026, 12, 2, 10, tzinfo=dt.UTC))
 TWO_DAYS = Period(dt.date(2026, 12, 1), dt.date(2026, 12, 2))
 TO_OHIO = a_flow("recall", "draft", "clinic-lyon", "dc-ohio")
 
@@ -56,7 +61,7 @@ def test_an_uneventful_day_is_clean(tmp_path: Path) -> None:
     assert report["coverage"]["percent"] == 100
     assert flow(report, "clinic-lyon", "dc-paris")["observed"] == {"sent": 3, "received": 3, "bytes": 18_000}
     assert flow(report, "clinic-lyon", "dc-marseille", "fallback")["state"] == "quiet"
-    assert report["gaps"] == {"silent": [], "uncovered": {}, "omissions": [], "foreign": {}}
+    assert report["gaps"] == {"silent": [], "uncovered": {}, "omissions": [], "foreign": {}, "erased": {}}
     assert [f["id"] for f in report["flows"] if f["id"] in report["transfers"]] == [
         flow(report, "clinic-lyon", "dc-ohio")["id"]
     ]
@@ -115,6 +120,99 @@ def test_what_the_sender_left_out_shows_in_the_receivers_log(tmp_path: Path) -> 
     report = a_report_of(tmp_path, records)
     assert report["verdict"]["outcome"] == "incomplete"
     assert report["gaps"]["omissions"][0].startswith("clinic-lyon logged 2 of the 3 crossings that dc-paris received")
+
+
+def with_passports(records: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Give both sides of each crossing the jti of its passport, in the order in which they stand."""
+    for entries in records.values():
+        seen: Counter[str] = Counter()
+        for entry in (entry for entry in entries if "flow" in entry):
+            ends = f"{entry['kind']}-{entry['flow']['from']}-{entry['flow']['to']}"
+            entry["jti"] = f"{ends.partition('-')[2]}-{seen[ends]}"
+            seen[ends] += 1
+    return records
+
+
+def test_crossings_are_matched_by_their_passports_and_not_by_their_number(tmp_path: Path) -> None:
+    """A sender leaves out one crossing and logs another twice: the numbers agree, and the report still says it."""
+    records = with_passports(honest_records())
+    assert a_report_of(tmp_path / "honest", records)["verdict"]["outcome"] == "clean"
+    sent = [
+        entry for entry in records["clinic-lyon"] if entry["kind"] == "intent" and entry["flow"]["to"] == "dc-paris"
+    ]
+    sent[0]["jti"] = sent[1]["jti"]
+    report = a_report_of(tmp_path / "lied", records)
+    assert flow(report, "clinic-lyon", "dc-paris")["observed"]["sent"] == 3
+    assert report["verdict"]["outcome"] == "incomplete"
+    assert report["gaps"]["omissions"] == ["clinic-lyon logged 2 of the 3 crossings that dc-paris received "
+                                           "(patient-message@clinic-lyon, recall to draft)"]  # fmt: skip
+
+
+def test_what_the_receiver_left_out_shows_in_the_senders_log(tmp_path: Path) -> None:
+    """The region answers a crossing with 200 and logs none of it."""
+    records = with_passports(honest_records())
+    lost = next(entry for entry in records["dc-paris"] if entry["kind"] == "decision")
+    records["dc-paris"].remove(lost)
+    answer = {"kind": "outcome", "site": "clinic-lyon", "peer": "dc-paris", "jti": lost["jti"], "status": 200}
+    records["clinic-lyon"].append(answer)
+    report = a_report_of(tmp_path, records)
+    assert report["verdict"]["outcome"] == "incomplete"
+    assert report["gaps"]["omissions"] == ["dc-paris logged none of 1 crossings from clinic-lyon that it answered"]
+
+
+def test_a_crossing_begun_before_midnight_is_no_omission(tmp_path: Path) -> None:
+    """The sender wrote on the last day before the period, the receiver on its first: one crossing, both logs whole."""
+    records = with_passports(honest_records())
+    sent = next(entry for entry in records["clinic-lyon"] if entry["kind"] == "intent")
+    records["clinic-lyon"].remove(sent)
+    records["clinic-lyon"].insert(0, sent | {"at": "2026-11-30T23:59:59.999000Z"})
+    assert a_report_of(tmp_path, records)["gaps"]["omissions"] == []
+
+
+def test_a_site_cannot_speak_for_another(tmp_path: Path) -> None:
+    """A compromised region writes the intents that Lyon left out, and a first record in the name of another site."""
+    records = honest_records()
+    records["clinic-lyon"].remove(forged := a_crossing("intent", "clinic-lyon", DRAFT))
+    records["dc-paris"].insert(0, forged)
+    report = a_report_of(tmp_path, records)
+    assert flow(report, "clinic-lyon", "dc-paris")["observed"] == {"sent": 2, "received": 3, "bytes": 12_000}
+    assert [line.partition(" ")[0] for line in report["gaps"]["omissions"]] == ["clinic-lyon", "dc-paris:"]
+    assert report["verdict"]["outcome"] == "incomplete"
+    assert report["gaps"]["silent"] == []
+
+
+def test_a_breach_that_was_erased_is_not_clean(tmp_path: Path) -> None:
+    """A dishonest operator erases the breach from the log, in due form and signed, before the report is made."""
+    records = honest_records()
+    records["dc-ohio"].append(a_crossing("breach", "dc-ohio", TO_OHIO, verdict="deny"))
+    paths = write_logs(tmp_path, records, days=2)
+    with open_log(tmp_path / "dc-ohio", site="dc-ohio", seed=13, clock=LATER) as log:
+        log.erase([3], site="dc-ohio", by=["A. Operator"], reason="retention")
+    report = a_report(paths)
+    assert (report["verdict"]["outcome"], report["gaps"]["erased"]) == ("incomplete", {"dc-ohio": 1})
+    assert "1 records of dc-ohio that may be of this period are gone" in page.render(report)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"kind": "intent", "site": "dc-ohio", "flow": "everything"}, {"kind": "holiday", "site": "dc-ohio"},
+     {"kind": "decision", "site": "dc-ohio", "bytes": "many"}, {"kind": "erasure", "site": "dc-ohio"},
+     {"kind": "start", "site": "dc-ohio", "text": "the patient said"}],
+)  # fmt: skip
+def test_a_signed_log_of_what_is_no_record_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: dict[str, Any]
+) -> None:
+    """A compromised site signs what no record may be, to stop everybody's report: its log is not believed."""
+    records = honest_records()
+    paths = write_logs(tmp_path, records, days=2)
+    monkeypatch.setattr("hybrid.evidence.record.check", lambda entry: None)
+    with open_log(tmp_path / "dc-ohio", site="dc-ohio", seed=13, clock=LATER) as log:
+        log.append(entry, durable=True)
+    monkeypatch.undo()
+    assert not verify_log(tmp_path / "dc-ohio").holds
+    report = a_report(paths)
+    assert (report["verdict"]["outcome"], report["gaps"]["silent"]) == ("untrusted", ["dc-ohio"])
+    assert flow(report, "clinic-lyon", "dc-paris")["observed"]["sent"] == 3
 
 
 def test_evidence_that_does_not_verify_is_listed_and_nothing_rests_on_it(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ from hybrid.evidence.reconciliation import Period
 from hybrid.evidence.report import build
 from hybrid.evidence.sources import read_sources
 from tests.support.evidence import (
+    DIGEST,
+    Clock,
     a_crossing,
     a_flow,
     a_log,
@@ -35,11 +37,13 @@ from tests.support.evidence import (
     a_problem,
     honest_records,
     lines_of,
+    open_log,
     write_lines,
     write_logs,
 )
 
 PERIOD = Period(dt.date(2026, 12, 1), dt.date(2026, 12, 2))
+LATER = Clock(dt.datetime(2026, 12, 2, 10, tzinfo=dt.UTC))
 BREACH = a_crossing("breach", "dc-ohio", a_flow("recall", "draft", "clinic-lyon", "dc-ohio"), verdict="deny")
 
 
@@ -54,7 +58,7 @@ def case(tmp_path: Path) -> Path:
     records["dc-ohio"].append(BREACH | {"planDigest": digest})
     logs = write_logs(tmp_path / "logs", records, days=2)
     report = build(
-        a_plan(), digest, a_problem(), read_sources(logs, {}), PERIOD, dt.datetime(2026, 12, 2, tzinfo=dt.UTC)
+        a_plan(), digest, a_problem(), read_sources(logs, {}), PERIOD, dt.datetime(2026, 12, 2, 12, tzinfo=dt.UTC)
     )
     (tmp_path / "plan.json").write_bytes(plan)
     (tmp_path / "report.json").write_text(page.to_json(report))
@@ -111,6 +115,8 @@ LIES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda r: r["evidence"].pop(3), "left out of the report, or here twice: dc-ohio"),
     (lambda r: r["evidence"][3].update(size=3), "no checkpoint of size 3 with the report's root"),
     (lambda r: r["plan"].update(digest="sha256:" + "0" * 64), "not the plan that the report names"),
+    (lambda r: r["flows"][0].update(data=["user.name"]), "F1 does not stand so in the plan"),
+    (lambda r: r["coverage"]["rows"].pop(0), "its coverage leaves out clinic-bern"),
 ]  # fmt: skip
 
 
@@ -121,8 +127,66 @@ def test_a_report_that_lies_is_caught(case: Path, lie: Callable[[dict[str, Any]]
 
 
 def test_a_report_changed_after_it_was_made_is_caught_by_its_digest(case: Path) -> None:
-    change(case, lambda r: r["flows"][0].update(data=["system.operations.other"]), sign=False)
+    change(case, lambda r: r["flows"][0].update(parties=["Somebody Else"]), sign=False)
     assert wrong(case) == ["verdict digest: is another"]
+
+
+QUIET = {"silent": [], "uncovered": {}, "omissions": [], "foreign": {}, "erased": {}}
+
+
+def made_of(case: Path, records: dict[str, list[dict[str, Any]]], *, days: int = 2) -> None:
+    """Write logs, evidence and report of `case` anew, of these records."""
+    for folder in ("logs", "evidence"):
+        shutil.rmtree(case / folder)
+    digest = "sha256:" + sha256((case / "plan.json").read_bytes()).hexdigest()
+    for entry in (entry for entries in records.values() for entry in entries if "planDigest" in entry):
+        entry["planDigest"] = digest if entry["planDigest"] == DIGEST else entry["planDigest"]
+    logs, made = write_logs(case / "logs", records, days=days), dt.datetime(2026, 12, 2, 12, tzinfo=dt.UTC)
+    (case / "evidence").mkdir()
+    for log in logs:
+        export(log, case / "evidence" / f"{log.name}.tar")
+    report = build(a_plan(), digest, a_problem(), read_sources(logs, {}), PERIOD, made)
+    (case / "report.json").write_text(page.to_json(report))
+
+
+def pretend_clean(report: dict[str, Any]) -> None:
+    report["gaps"] = QUIET
+    report["verdict"]["outcome"] = "clean"
+
+
+OTHER_PLAN = a_crossing("intent", "clinic-lyon", a_flow("recall", "draft", "clinic-lyon", "dc-ohio"))
+
+
+@pytest.mark.parametrize(
+    ("bend", "days", "said"),
+    [(lambda records: records.pop("clinic-bern"), 2, "silent ['clinic-bern']"),
+     (lambda records: None, 1, "uncovered {'clinic-bern': 1"),
+     (lambda records: records["clinic-lyon"].append(OTHER_PLAN | {"planDigest": "sha256:" + "6" * 64}), 2,
+      "foreign {'clinic-lyon': 1}"),
+     (lambda records: records["clinic-lyon"].pop(0), 2, "omissions"),
+     (lambda records: records["dc-ohio"].append({"kind": "start", "site": "clinic-lyon"}), 2, "omissions")],
+)  # fmt: skip
+def test_a_gap_that_the_report_keeps_quiet_about_is_caught(
+    case: Path, bend: Callable[[Any], object], days: int, said: str
+) -> None:
+    """Whoever writes the report leaves out that a site was silent, that days or records are missing, and says clean."""
+    records = honest_records()
+    bend(records)
+    made_of(case, records, days=days)
+    assert wrong(case) == []
+    change(case, pretend_clean)
+    assert any(line.startswith("gaps: ") and said in line for line in wrong(case)), wrong(case)
+
+
+def test_a_report_made_on_less_evidence_than_there_was_is_caught(case: Path) -> None:
+    """The report rests on an older head of the log, from before the breach that happened before the report was made."""
+    made_of(case, honest_records())
+    early = json.loads((case / "report.json").read_text())
+    assert (early["verdict"]["outcome"], wrong(case)) == ("clean", [])
+    with open_log(case / "logs" / "dc-ohio", site="dc-ohio", seed=13, clock=LATER) as log:
+        log.append(BREACH, durable=True)
+    export(case / "logs" / "dc-ohio", case / "evidence" / "dc-ohio.tar")
+    assert wrong(case) == ["0 breaches: the evidence shows ['dc-ohio#3']"]
 
 
 def test_a_bundle_that_is_missing_or_here_twice_is_named(case: Path) -> None:

@@ -156,6 +156,9 @@ def approve(
             "--nothing-restricted", help="State that the weights learnt from no restricted data (trainedOn: [])."
         ),
     ] = False,
+    variant: Annotated[
+        list[str] | None, typer.Option("--variant", help="Approve this variant only; may be repeated.")
+    ] = None,
     fleet: Annotated[
         Path | None, typer.Option("--fleet", help="Also write the manifest to FLEET/models/NAME.yaml.")
     ] = None,
@@ -168,7 +171,7 @@ def approve(
     from hybrid.models.workshop import write_text
 
     shop, day = _workshop(workshop), on.date()
-    refused = decide(name, shop, Approval(by, day, nothing_restricted))
+    refused = decide(name, shop, Approval(by, day, nothing_restricted, tuple(variant or ())))
     manifest = shop.manifest(name) if fleet is None or refused else fleet / "models" / f"{name}.yaml"
     if not refused and fleet is not None:
         write_text(manifest, shop.manifest(name).read_text("utf-8"))
@@ -180,7 +183,7 @@ def approve(
     }
     emit(output, found, lambda: _decided(found))
     if refused:
-        next_step(f"remove the variant from {shop.folder(name)} and evaluate again")
+        next_step(f"approve the others: hybrid model approve {name} --variant fp32 …")
         raise typer.Exit(1)
 
 

@@ -22,11 +22,15 @@ FLOORS = {"embed": ("cosine", 0.99), "classify": ("agreement", 0.95), "generate"
 
 @dataclass(frozen=True)
 class Approval:
-    """A person's decision: who, when, and whether they state that nothing restricted was trained on."""
+    """A person's decision: who, when, whether they state that nothing restricted was trained on.
+
+    `variants` are those that it is about, in the order of the evaluation; none named is all of them.
+    """
 
     by: str
     on: date
     nothing_restricted: bool
+    variants: tuple[str, ...] = ()
 
 
 def manifest_of(evaluation: dict[str, Any], source: dict[str, Any], approval: Approval | None) -> dict[str, Any]:
@@ -44,8 +48,19 @@ def manifest_of(evaluation: dict[str, Any], source: dict[str, Any], approval: Ap
     spec["state"] = "candidate" if approval is None else "approved"
     if approval is not None:
         spec["approval"] = {"by": approval.by, "on": approval.on}
-    spec["variants"] = [_variant(evaluation, measured) for measured in evaluation["variants"]]
+    spec["variants"] = [_variant(evaluation, measured) for measured in _decided(evaluation, approval)]
     return {"apiVersion": "hybrid/v1", "kind": "Model", "metadata": {"name": evaluation["model"]}, "spec": spec}
+
+
+def _decided(evaluation: dict[str, Any], approval: Approval | None) -> list[dict[str, Any]]:
+    """Return the measured variants that an approval is about. Raises InputError for one that was not measured."""
+    measured: list[dict[str, Any]] = evaluation["variants"]
+    wanted = () if approval is None else approval.variants
+    known = [each["variant"] for each in measured]
+    for name in wanted:
+        if name not in known:
+            raise InputError(f"{evaluation['model']} has no variant {name!r}", advice=f"there are {', '.join(known)}")
+    return [each for each in measured if not wanted or each["variant"] in wanted]
 
 
 def _variant(evaluation: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
@@ -109,23 +124,24 @@ def _unchanged(model: str, measured: dict[str, Any], workshop: Workshop) -> None
         )
 
 
-def below_floor(evaluation: dict[str, Any]) -> list[str]:
-    """Return one sentence for each variant whose agreement with fp32 is too low to be approved."""
+def below_floor(evaluation: dict[str, Any], approval: Approval | None = None) -> list[str]:
+    """Return one sentence for each variant in question whose agreement with fp32 is too low to be approved."""
     metric, floor = FLOORS[evaluation["task"]]
     name = evaluation["model"]
     return [
         f"{name}/{measured['variant']}: {metric} {measured['quality'][metric]:.4f}, at least {floor} is needed"
-        for measured in evaluation["variants"]
+        for measured in _decided(evaluation, approval)
         if measured["variant"] != REFERENCE and measured["quality"][metric] < floor
     ]
 
 
 def approve(model: str, workshop: Workshop, approval: Approval) -> list[str]:
     """Approve what was evaluated: write the manifest, or return why not (nothing is written then)."""
-    refused = below_floor(workshop.evaluation(model))
+    refused = below_floor(workshop.evaluation(model), approval)
     if not refused:
         write_manifest(model, workshop, approval)
-        decision = {"by": approval.by, "on": approval.on.isoformat(), "nothing_restricted": approval.nothing_restricted}
+        decision = {"by": approval.by, "on": approval.on.isoformat(), "nothing_restricted": approval.nothing_restricted,
+                    "variants": list(approval.variants)}  # fmt: skip
         digest = digest_of(workshop.folder(model) / "evaluation.json")
         write_text(
             workshop.folder(model) / "approval.json", json.dumps({**decision, "evaluation": digest}, indent=2) + "\n"

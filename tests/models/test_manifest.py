@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,19 @@ def test_a_variant_that_strays_from_fp32_is_refused_and_nothing_is_written(tmp_p
     assert approve("minilm", shop, BOARD) == ["minilm/w8: cosine 0.9730, at least 0.99 is needed"]
     assert not shop.manifest("minilm").exists()
     assert state_of("minilm", shop) == ("candidate", "")
+
+
+def test_an_approval_of_one_variant_leaves_the_others_out_and_unjudged(tmp_path: Path) -> None:
+    shop = evaluated(tmp_path, cosine=0.973)
+    assert approve("minilm", shop, replace(BOARD, variants=("fp32",))) == []
+    assert [variant.name for variant in manifest(shop).spec.variants] == ["fp32"]
+
+
+def test_a_variant_that_was_not_measured_is_not_approved(tmp_path: Path) -> None:
+    shop = evaluated(tmp_path)
+    with pytest.raises(InputError, match="no variant 'int4'"):
+        approve("minilm", shop, replace(BOARD, variants=("int4",)))
+    assert not shop.manifest("minilm").exists()
 
 
 def test_a_file_changed_after_evaluation_is_not_approved(tmp_path: Path) -> None:

@@ -53,6 +53,16 @@ def test_approve_writes_the_manifest_into_a_fleet(tmp_path: Path) -> None:
     assert "B. Example" in (tmp_path / "fleet/models/minilm.yaml").read_text("utf-8")
 
 
+def test_approve_takes_the_variants_that_it_is_about(tmp_path: Path) -> None:
+    evaluated(tmp_path / "shop", cosine=0.9)
+    done = RUN.invoke(
+        model, ["approve", "minilm", "--by", "B. Example", "--on", "2026-11-20", "--variant", "fp32", "--fleet",
+                str(tmp_path / "fleet"), "--workshop", str(tmp_path / "shop")],
+    )  # fmt: skip
+    assert done.exit_code == 0
+    assert "name: w8" not in (tmp_path / "fleet/models/minilm.yaml").read_text("utf-8")
+
+
 def test_approve_exits_1_on_a_refusal_and_leaves_the_fleet_alone(tmp_path: Path) -> None:
     evaluated(tmp_path / "shop", cosine=0.9)
     done = RUN.invoke(

@@ -58,6 +58,18 @@ EU = frozenset(
 
 BLOCS: dict[str, frozenset[str]] = {"EU": EU, "EEA": EU | {"IS", "LI", "NO"}}
 
+OWN_CODE = {
+    **{f"FR-{code}": code for code in ("BL", "MF", "NC", "PF", "PM", "TF", "WF")},
+    **{"FR-971": "GP", "FR-972": "MQ", "FR-973": "GF", "FR-974": "RE", "FR-976": "YT"},
+    **{f"NL-{code}": code for code in ("AW", "CW", "SX")},
+    **{f"NL-BQ{number}": "BQ" for number in (1, 2, 3)},
+    **{"NO-21": "SJ", "NO-22": "SJ", "FI-01": "AX"},
+    **{f"US-{code}": code for code in ("AS", "GU", "MP", "PR", "UM", "VI")},
+    **{f"CN-{code}": code for code in ("HK", "MO", "TW")},
+}
+"""Subdivisions that have a country code too. Many lie outside the law of the country that lists them (TFEU Art. 355(2):
+New Caledonia is no part of the Union, Réunion is), so only the country's code says where that is."""
+
 Truth = bool | None
 """True, false, or unknown (None)."""
 
@@ -105,6 +117,8 @@ def _place(code: str) -> str:
         raise ValueError(
             f"{code!r} is neither an ISO 3166-1 country (FR) nor an ISO 3166-2 subdivision (FR-69){_meant(code)}"
         )
+    if code in OWN_CODE:
+        raise ValueError(f"{code!r} has a country code of its own: write {OWN_CODE[code]}")
     return code
 
 

@@ -6,10 +6,10 @@ import datetime as dt
 import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
 
 from sites.country import CountryCode, Place
-from sites.noun import AsTuple, Metadata, Name, Noun, Selector
+from sites.noun import AsTuple, Described, Metadata, Name, Noun, Selector
 from sites.quantity import BitsPerSecond, Bytes, Microseconds, PricePerGB, PricePerHour
 
 EXPECTED_ROLES = ("operator", "owner", "keyCustodian", "support")
@@ -29,6 +29,18 @@ def _date(value: object) -> object:
 
 Day = Annotated[dt.date, BeforeValidator(_date)]
 
+
+ELSEWHERE = ("backup", "log", "failover")
+
+
+def _elsewhere(activity: Activity) -> Activity:
+    if activity not in ELSEWHERE:
+        raise ValueError(f"{activity} happens where the machines stand; only {', '.join(ELSEWHERE)} may be elsewhere")
+    return activity
+
+
+Elsewhere = Annotated[Activity, AfterValidator(_elsewhere), Described(lambda _: {"enum": list(ELSEWHERE)})]
+"""An activity that may happen at another place than where the machines stand."""
 
 IsaName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.]{0,31}$")]
 """An instruction-set extension as Linux and compilers name it, such as `avx512_vnni`."""
@@ -116,7 +128,7 @@ class SiteSpec(Noun):
     parties: dict[str, Party] = {}
     access: Access = Access()
     assurances: Annotated[tuple[Assurance, ...] | None, AsTuple] = None
-    activities: dict[Activity, Place] = {}
+    activities: dict[Elsewhere, Place] = {}
     telemetry: Literal["none"] | Place | None = None
     hardware: Annotated[tuple[Hardware, ...], AsTuple] = ()
     connectivity: Connectivity

@@ -60,6 +60,15 @@ def test_honest_fleet_is_read_with_its_digests(tmp_path: Path) -> None:
     ("old", "new", "line", "column", "message", "hint"),
     [
         ("location:", "locaton:", 5, 3, "spec: unknown key 'locaton'", "did you mean 'location'?"),
+        ("FR-69", "FR-NC", 5, 13, "spec.location: 'FR-NC' has a country code of its own: write NC", ""),
+        (
+            "FR-69",
+            "FR-69\n  activities: {process: FR}",
+            6,
+            25,
+            "spec.activities.process: process happens where the machines stand",
+            "",
+        ),
         ("FR-69", "UK", 5, 13, "spec.location: 'UK' is neither", ""),
         ("country: FR", "contry: FR", 7, 32, "spec.parties.operator: unknown key 'contry'", "did you mean 'country'?"),
         ("country: FR", "country: fr", 7, 41, "spec.parties.operator.country: 'fr' is no ISO 3166-1", ""),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sites.country import EU, country_of, within
+from sites.country import EU, OWN_CODE, _table, country_of, within
 from sites.data import UNKNOWN_LABEL, Atom, DeclaredAtom, covers, join, label_of, reidentified
 from sites.decisions import decide_stage
 from sites.truth import all_of, any_of, negate
@@ -115,6 +115,14 @@ def test_places() -> None:
     assert within("NO", ["EU"]) is False
     assert within("NO", ["EEA"]) is True
     assert {country_of(place) for place in EU} == EU
+
+
+def test_what_has_two_codes_is_known_by_its_country_s_alone() -> None:
+    countries, subdivisions = _table()
+    assert {code for code in subdivisions if code.startswith("FR-") and code[3:] in countries} <= OWN_CODE.keys()
+    assert OWN_CODE.keys() <= subdivisions
+    assert set(OWN_CODE.values()) <= countries.keys()
+    assert {code for code in OWN_CODE.values() if code in EU} == {"GP", "MQ", "GF", "RE", "YT", "MF", "AX"}
 
 
 facts = st.fixed_dictionaries(

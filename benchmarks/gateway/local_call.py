@@ -15,11 +15,14 @@ import json
 import multiprocessing
 import os
 import statistics
+import sys
 import tempfile
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.support.gateway import ORIGIN, Release, a_world
 from tests.support.models import shelf

@@ -11,7 +11,10 @@ from __future__ import annotations
 import random
 import sys
 import time
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from placement.engine import plan
 from placement.instance import instance_of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import http.client
 import json
 import os
@@ -19,15 +18,11 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bundles.release import open_release
 from hybrid.evidence.audit import verify_log
 from hybrid.evidence.commitment import BodyKeys
 from hybrid.evidence.log import EvidenceLog
-from hybrid.gateway.compilation import compile_table
 from hybrid.gateway.journal import Journal
-from hybrid.knowledge.indexing import build_index, documents_of
-from tests.support.bundles import BundleForge, FakeClock
-from tests.support.gateway import ORIGIN, Clock, a_key, documents, honest, models, records, wait_for
+from tests.support.gateway import ORIGIN, Clock, a_key, an_installed_box, records, wait_for
 
 SERVE = (
     "import sys; from pathlib import Path; from hybrid.gateway.service import serve; serve(Path(sys.argv[1]), port=0)"
@@ -37,23 +32,7 @@ SERVE = (
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the root of a box that installed a bundle with the clinic's table, models and documents."""
-    base = tmp_path_factory.mktemp("release")
-    forge = BundleForge(base, FakeClock(dt.datetime.now(dt.UTC).replace(microsecond=0)))
-    box = forge.box(ORIGIN)
-    assert box.enrolled is not None
-    fleet, plan = honest()
-    cargo = forge.cargo(
-        site=ORIGIN,
-        table=compile_table(plan, fleet, ORIGIN),
-        files=models(base) | documents(base),
-        keys=box.enrolled.request.keys,
-    )
-    box.install(forge.build(cargo))
-    release = open_release(box.root)
-    (box.root / "knowledge").mkdir()
-    found = documents_of(release, "protocols")
-    build_index(release, "protocols", found, knowledge=box.root / "knowledge", model="finder", variant="w8")
-    return box.root
+    return an_installed_box(tmp_path_factory.mktemp("release"))
 
 
 @contextlib.contextmanager

@@ -13,6 +13,10 @@ from sites.policy import Pack, Policy, Rule
 from sites.site import Site
 
 
+RESERVED = ("invariant", "no-pack", "unknown")
+"""Layers that are nobody's to write: no policy and no pack is called so."""
+
+
 def name_of(noun: Noun) -> str:
     """Return the name of a noun that is a manifest."""
     return str(getattr(noun, "name"))  # noqa: B009 -- every kind has one; the base class does not say so
@@ -49,6 +53,11 @@ def policies(root: Path, manifests: Iterable[Manifest], packs: Mapping[str, Pack
         if other is not manifest:
             message = f"tenant {policy.metadata.tenant!r} already has a policy in {other.file}:{other.line}"
             yield finding_in(root, manifest, ("metadata", "name"), message, "one policy per tenant: join the two")
+        if policy.name in (*packs, *RESERVED):
+            message = f"policy {policy.name!r} takes the name of a {'pack' if policy.name in packs else 'layer'}"
+            yield finding_in(
+                root, manifest, ("metadata", "name"), message, "its rules are cited as NAME/RULE: rename it"
+            )
         yield from double_rules(root, manifest, policy.spec.rules)
         yield from _references(root, manifest, policy, packs)
 

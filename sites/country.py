@@ -60,12 +60,13 @@ BLOCS: dict[str, frozenset[str]] = {"EU": EU, "EEA": EU | {"IS", "LI", "NO"}}
 
 OWN_CODE = {
     **{f"FR-{code}": code for code in ("BL", "MF", "NC", "PF", "PM", "TF", "WF")},
-    **{"FR-971": "GP", "FR-972": "MQ", "FR-973": "GF", "FR-974": "RE", "FR-976": "YT"},
+    **dict(zip(("FR-971", "FR-972", "FR-973", "FR-974", "FR-976"), ("GP", "MQ", "GF", "RE", "YT"), strict=True)),
     **{f"NL-{code}": code for code in ("AW", "CW", "SX")},
-    **{f"NL-BQ{number}": "BQ" for number in (1, 2, 3)},
-    **{"NO-21": "SJ", "NO-22": "SJ", "FI-01": "AX"},
+    **dict.fromkeys(("NL-BQ1", "NL-BQ2", "NL-BQ3"), "BQ"),
+    **dict.fromkeys(("NO-21", "NO-22"), "SJ"),
     **{f"US-{code}": code for code in ("AS", "GU", "MP", "PR", "UM", "VI")},
     **{f"CN-{code}": code for code in ("HK", "MO", "TW")},
+    "FI-01": "AX",
 }
 """Subdivisions that have a country code too. Many lie outside the law of the country that lists them (TFEU Art. 355(2):
 New Caledonia is no part of the Union, Réunion is), so only the country's code says where that is."""

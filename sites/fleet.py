@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
-from sites.consistency import currencies, double_rules, doubles, finding_in, name_of, policies
+from sites.consistency import RESERVED, currencies, double_rules, doubles, finding_in, name_of, policies
 from sites.document import MAX_BYTES
 from sites.document import Path as Where
 from sites.errors import SitesError
@@ -183,6 +183,9 @@ def _known_packs(root: Path, own: list[Manifest], findings: list[Finding]) -> di
         place = ("metadata", "name")
         if pack.name in shipped:
             message, hint = f"pack {pack.name!r} is a shipped one", "give yours a name that nobody can mistake for it"
+            findings.append(finding_in(root, manifest, place, message, hint))
+        if pack.name in RESERVED:
+            message, hint = f"no pack may be called {pack.name!r}", "verdicts cite a layer by this name: rename it"
             findings.append(finding_in(root, manifest, place, message, hint))
         if Path(manifest.file).with_suffix("") != Path("packs", pack.name):
             message, hint = f"pack {pack.name!r} stands in {manifest.file}", f"name the file packs/{pack.name}.yaml"

@@ -138,6 +138,10 @@ class _Reading:
                 previous = checkpoint.size
         self.size = tree.size
         self.erased = len(empty)
+        if self.size and not checkpoints:
+            self._wrong(
+                None, f"no checkpoint is left of a log of {self.size} records; a log signs its head as it begins"
+            )
         for index in sorted(empty - named):
             self._wrong(index, f"record {index} was removed and no erasure record names it")
         if beyond := [size for size in roots if size > tree.size]:

@@ -231,7 +231,7 @@ class EvidenceLog:
                 self._files[name] = os.open(self.directory / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
             self._open_segment()
             segments.sync_folder(self.directory)
-            if self.size > self._signed:
+            if self.size > self._signed or found.new:
                 self.checkpoint()
         except OSError as error:
             raise _full(error) from error

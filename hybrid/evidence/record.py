@@ -128,7 +128,8 @@ def check(record: Mapping[str, Any]) -> None:
 def canonical(record: Mapping[str, Any]) -> bytes:
     """Return the RFC 8785 form of a checked record, which has no line break in it.
 
-    For what a record may hold, `json` writes the same bytes ten times as fast, but for whole and for tiny floats.
+    For what a record may hold, `json` writes the same bytes, but for whole and for tiny floats. A decision of 0.6 kB
+    took it 13 µs where `rfc8785` took 61 (CPython 3.11).
     """
     flat = {name: _plain(value) for name, value in record.items()}
     if any(type(value) is float and not 1e-4 <= value < 1e16 for value in flat.values()):

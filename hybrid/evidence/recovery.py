@@ -23,11 +23,12 @@ RESTORE = "keep the directory as it is for an investigation; restore the site's 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """A mended directory: `signed` records stand under the last checkpoint, `size` in all."""
+    """A mended directory: `signed` records stand under the last checkpoint, `size` in all; `new` has no checkpoint."""
 
     directory: Path
     size: int
     signed: int
+    new: bool
 
     @property
     def leaf_hashes(self) -> Iterator[bytes]:
@@ -41,6 +42,10 @@ def recover(directory: Path, origin: str, public: Ed25519PublicKey, head: tuple[
     Raises EvidenceError when the log is shorter than what was signed, or does not lead to it.
     """
     last = _last_checkpoint(directory, origin, public)
+    if last is None and segments.cut_torn_tail(directory):
+        raise EvidenceError(
+            f"{directory}: records, and no checkpoint: a log signs its head as it begins", advice=RESTORE
+        )
     heads = [(last.size, last.root)] if last else []
     heads += [head] if head else []
     signed = max((size for size, _ in heads), default=0)
@@ -48,7 +53,7 @@ def recover(directory: Path, origin: str, public: Ed25519PublicKey, head: tuple[
     if size < signed:
         raise EvidenceError(f"{directory}: the log holds {size} records, but {signed} were signed", advice=RESTORE)
     _hold_heads(directory, heads)
-    return Recovered(directory, size, last.size if last else 0)
+    return Recovered(directory, size, last.size if last else 0, last is None)
 
 
 def read_leaves(directory: Path) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from hybrid.evidence.audit import verify_log
 from hybrid.evidence.commitment import BodyKeys
 from hybrid.evidence.merkle import Frontier, leaf_hash
 from hybrid.evidence.record import digest
-from tests.support.evidence import Clock, a_key, a_log, lines_of, write_lines
+from tests.support.evidence import Clock, a_key, a_log, lines_of, open_log, write_lines
 
 
 @pytest.fixture
@@ -146,3 +147,18 @@ def test_a_commitment_opens_with_its_body_alone_and_not_after_erasure(tmp_path: 
     clock.forward(days=1)
     assert keys.erase_before(clock().date()) == 1
     assert keys.opens(made, "text/plain", b"hello") is None
+
+
+def test_a_log_whose_checkpoints_are_gone_is_not_whole(tmp_path: Path) -> None:
+    """Somebody without the key rewrites a record and its leaf, and removes every checkpoint that says otherwise."""
+    log = a_log(tmp_path / "log")
+    lines = lines_of(log)
+    lines[0] = lines[0].replace(b'"permit"', b'"denied"')
+    write_lines(log, lines)
+    leaves = (log / "leaves").read_bytes()
+    (log / "leaves").write_bytes(sha256(lines[0][:-1]).digest() + leaves[32:])
+    (log / "checkpoints").unlink()
+    assert [finding.problem[:24] for finding in verify_log(log).findings] == ["no checkpoint is left of"]
+    with pytest.raises(EvidenceError, match="records, and no checkpoint"):
+        open_log(log)
+    assert lines_of(log) == lines

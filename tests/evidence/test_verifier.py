@@ -25,6 +25,7 @@ from hybrid.errors import EvidenceError
 from hybrid.evidence import page, verifier
 from hybrid.evidence.export import export
 from hybrid.evidence.reconciliation import Period
+from hybrid.evidence.recovery import read_notes
 from hybrid.evidence.report import build
 from hybrid.evidence.sources import read_sources
 from tests.support.evidence import (
@@ -131,7 +132,7 @@ def test_a_report_changed_after_it_was_made_is_caught_by_its_digest(case: Path) 
     assert wrong(case) == ["verdict digest: is another"]
 
 
-QUIET = {"silent": [], "uncovered": {}, "omissions": [], "foreign": {}, "erased": {}}
+QUIET: dict[str, Any] = {"silent": [], "uncovered": {}, "omissions": [], "foreign": {}, "erased": {}}
 
 
 def made_of(case: Path, records: dict[str, list[dict[str, Any]]], *, days: int = 2) -> None:
@@ -232,8 +233,8 @@ def test_a_head_that_does_not_extend_the_one_before_is_caught(tmp_path: Path) ->
     a_log(tmp_path / "two", records=6, every=6)
     (tmp_path / "evidence").mkdir()
     export(tmp_path / "one", tmp_path / "evidence" / "clinic-lyon.tar")
-    old = (tmp_path / "two" / "checkpoints").read_text()[:-1]
-    edit_bundle(tmp_path, "clinic-lyon", lambda rows: rows[1].update(note=old), "checkpoints")
+    old = read_notes(tmp_path / "two")[-1]
+    edit_bundle(tmp_path, "clinic-lyon", lambda rows: rows[2].update(note=old), "checkpoints")
     with pytest.raises(verifier.Refused, match="the checkpoint of size 6 does not extend that of size 3"):
         verifier.open_bundle(tmp_path / "evidence" / "clinic-lyon", {})
 

@@ -24,7 +24,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.support.gateway import a_key, an_installed_box
+from tests.support.boxes import an_installed_box
+from tests.support.gateway import a_key
 from tests.support.models import shelf
 
 CPU_LIMIT_S, MEMORY_LIMIT_MB = 1.0, 150
@@ -105,9 +106,8 @@ def main() -> None:
         for _ in range(rounds):
             rows["hybrid site serve"].append(first_answer(key, *served))
             rows["bare uvicorn"].append(first_answer(key, *bare))
-    print(
-        f"{'to the first answer':<24}{'CPU s':>8}{'MB':>8}   (medians of {rounds}; limits {CPU_LIMIT_S} s, {MEMORY_LIMIT_MB} MB)"
-    )
+    limits = f"{CPU_LIMIT_S} s, {MEMORY_LIMIT_MB} MB"
+    print(f"{'to the first answer':<24}{'CPU s':>8}{'MB':>8}   (medians of {rounds}; limits {limits})")
     for name, found in rows.items():
         seconds, resident = (statistics.median(column) for column in zip(*found, strict=True))
         print(f"{name:<24}{seconds:>8.2f}{resident:>8.0f}")

@@ -16,7 +16,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,12 +25,10 @@ from typing import Any, TypeVar
 import aiohttp
 import uvloop
 
-from bundles.assembly import Cargo
 from bundles.document import digest, plain
 from bundles.enrolment import _make_identity
 from bundles.layout import Box
-from bundles.nouns import PlanKey, SiteRecord
-from bundles.trust.state import machine_id
+from bundles.nouns import SiteRecord
 from hybrid.gateway import passport as passports
 from hybrid.gateway.compilation import compile_table
 from hybrid.gateway.credentials import issue
@@ -45,7 +43,6 @@ from placement.engine import plan
 from placement.problem import problem_of
 from sites.fleet import Fleet
 from sites.question import Window
-from tests.support.bundles import ABox, BundleForge, FakeClock
 from tests.support.placement import a_clinic, a_knowledge, a_law, a_model, a_pipeline, a_region, a_stage, a_variant
 from tests.support.sites import a_box, a_fleet, a_link, a_policy, a_rule
 
@@ -453,23 +450,6 @@ def documents(root: Path) -> dict[str, Path]:
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return {f"knowledge/protocols/{name}": folder / name for name in texts}
-
-
-def a_cargo(forge: BundleForge, keys: Sequence[PlanKey], files: Mapping[str, Path] | None = None) -> Cargo:
-    """Return what headquarters puts on a stick for the clinic: its table, models and documents; `files` replace."""
-    fleet, made = honest()
-    carried = {**models(forge.folder), **documents(forge.folder), **(files or {})}
-    return forge.cargo(site=ORIGIN, table=compile_table(made, fleet, ORIGIN), files=carried, keys=tuple(keys))
-
-
-def an_installed_box(base: Path, files: Mapping[str, Path] | None = None) -> Path:
-    """Enrol a box for the clinic, install a signed bundle by the real verifier, and return the box's root."""
-    forge = BundleForge(base, FakeClock(dt.datetime.now(dt.UTC).replace(microsecond=0)))
-    seed, card = forge.seed(ORIGIN)
-    box = ABox(base / ORIGIN, forge.clock, machine_id()).enrol(seed, card)
-    assert box.enrolled is not None
-    box.install(forge.build(a_cargo(forge, box.enrolled.request.keys, files)))
-    return box.root
 
 
 def index(release: Release) -> None:

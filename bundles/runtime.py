@@ -76,9 +76,12 @@ def unpack(box: Box, wheels: Mapping[str, Path], name: str, advance: Callable[[f
 
 
 def _compile(part: Path, folder: Path) -> None:
-    """Compile once; `unchecked-hash` files never look at the source again, and carry the final path."""
+    """Compile once; `unchecked-hash` files never look at the source again, and carry the final path.
+
+    In this process alone: when a pool's worker or its parent is killed, the other waits for ever.
+    """
     compileall.compile_dir(
-        part, quiet=2, stripdir=str(part), prependdir=str(folder), workers=0,
+        part, quiet=2, stripdir=str(part), prependdir=str(folder), workers=1,
         invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -236,3 +237,10 @@ def test_an_older_bundle_that_waited_while_a_newer_one_was_installed(tmp_path: P
     assert {name: value for name, value in box.snapshot().items() if "state" not in name} == {
         name: value for name, value in before.items() if "state" not in name
     }
+
+
+def test_unpacking_leaves_nobody_behind_when_it_is_killed(box: ABox, bundle: Path) -> None:
+    """Killed while it compiles, an install of many processes left some that waited for ever: there is only one."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+    box.install(bundle)
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt == before

@@ -8,7 +8,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from placement.pipeline import Task
 from sites.data import DeclaredAtom
-from sites.noun import AsTuple, Digest, Metadata, Name, Noun
+from sites.noun import AsTuple, Digest, Metadata, Name, Noun, Person
 from sites.quantity import Bytes, Eighths, Microseconds, PerSecond
 from sites.site import Day
 
@@ -24,7 +24,7 @@ class Source(Noun):
 class Approval(Noun):
     """Who approved the model for production, and when."""
 
-    by: str
+    by: Person
     on: Day
 
 

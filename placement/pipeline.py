@@ -8,7 +8,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from sites.country import CountryCode
 from sites.data import DataClass, Identifiability, Purpose
-from sites.noun import AsTuple, Metadata, Name, Names, Noun, OneOrMany, Selector, Strings
+from sites.noun import AsTuple, Metadata, Name, Names, Noun, OneOrMany, Person, Selector, Strings
 from sites.quantity import Bytes, Microseconds, PerSecond
 from sites.site import Basis
 
@@ -46,7 +46,7 @@ class Stage(Noun):
     output: Bytes
     fallback: Names = ()
     purpose: Purpose | None = None
-    owner: str | None = None
+    owner: Person | None = None
     retain: Microseconds | None = None
     is_async: bool = Field(default=False, alias="async")
     share: Annotated[float, Field(gt=0, le=1)] = 1.0

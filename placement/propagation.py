@@ -7,6 +7,7 @@ at a registered declassifier. (design/residency.md, "Labels")
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from placement.graph import INPUT
 from placement.knowledge import Knowledge
 from placement.pipeline import Input, Pipeline, Stage
 from sites.country import country_of
-from sites.data import UNKNOWN_LABEL, Atom, DeclaredAtom, Label, is_or_descends, join, label_of
+from sites.data import UNKNOWN_LABEL, Atom, DeclaredAtom, Label, join, label_of
 from sites.policy import Declassifier, Policy
 from sites.question import Window
 from sites.site import Site
@@ -112,12 +113,17 @@ def _gate(stage: Stage, models: Mapping[str, Model], policy: Policy, window: Win
     """Return the declassifier registered for a stage; one that lacks an owner, digest or day lowers nothing."""
     usable = approved(stage, models)
     for gate in policy.spec.declassifiers:
-        if gate.stage != stage.name or stage.owner is None or gate.approver == stage.owner:
+        if gate.stage != stage.name or stage.owner is None or _plain(gate.approver) == _plain(stage.owner):
             continue
         if gate.until >= window.until and len(usable) == 1 and usable[0].spec.source.digest == gate.digest:
             # A stage has no parameters yet, so a registration that names some does not match it.
             return None if gate.parameters else gate
     return None
+
+
+def _plain(person: str) -> str:
+    """Return a name as people hear it: case, width and blanks make nobody another person."""
+    return " ".join(unicodedata.normalize("NFKC", person).casefold().split())
 
 
 def lowered(label: Label, gate: Declassifier) -> Label:
@@ -129,8 +135,13 @@ def lowered(label: Label, gate: Declassifier) -> Label:
 
 
 def _covers(declared: DeclaredAtom, atom: Atom) -> bool:
-    """Return whether a declassifier was approved for an atom: every fact that it names must be the atom's own."""
-    if not is_or_descends(atom.data, declared.data):
+    """Return whether a declassifier was approved for an atom: every fact that it names must be the atom's own.
+
+    For its class alone: what lies below (genetic data below health data) may need more than was looked at.
+    """
+    if atom.data != declared.data:
+        return False
+    if declared.purposes is not None and atom.purposes != tuple(sorted(set(declared.purposes))):
         return False
     laws = declared.law is None or (atom.law is not None and set(atom.law) <= set(declared.law))
     kind = declared.identifiability is None or atom.identifiability == declared.identifiability

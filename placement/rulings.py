@@ -35,7 +35,7 @@ class Rulings:
     ) -> Verdict:
         """Return whether a stage with that label may run at a site, as a primary or as a failover target."""
         tenant = pipeline.metadata.tenant
-        keeps = stage.task == "retrieve" or stage.retain is not None
+        keeps = stage.task == "retrieve" or stage.knowledge is not None or stage.retain is not None
         queues = stage.is_async or stage.task == "queue"
         key = (tenant, label, site.name, origin.name, stage.purpose, keeps, queues, failover)
         if key not in self._known:

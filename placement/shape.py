@@ -69,6 +69,8 @@ def _of_stage(stage: Stage, path: Where, spec: PipelineSpec) -> Iterator[Fault]:
     for index, name in enumerate(stage.after):
         if name not in declared:
             yield _unknown((*path, "after", index), f"no stage {name!r} to follow", name, declared)
+    if not stage.after:
+        yield Fault((*path, "after"), "receives nothing", "leave `after` out for the input, or name what it follows")
     for index in repeated(stage.after):
         yield Fault((*path, "after", index), "named twice", "one name is one flow")
     for index, name in enumerate(stage.fallback):

@@ -12,7 +12,6 @@ from sites.noun import Noun
 from sites.policy import Pack, Policy, Rule
 from sites.site import Site
 
-
 RESERVED = ("invariant", "no-pack", "unknown")
 """Layers that are nobody's to write: no policy and no pack is called so."""
 

@@ -33,6 +33,12 @@ def _name(text: str) -> str:
     return text
 
 
+def _person(text: str) -> str:
+    if not text.strip():
+        raise ValueError("expected a person or a named board, found nobody")
+    return text
+
+
 def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -71,6 +77,8 @@ Name = Annotated[str, AfterValidator(_name), Described(lambda plain: {**plain, "
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 AsTuple = BeforeValidator(_tuple)
 OneOrMany = OneOrManyOf(_one_or_many)
+Person = Annotated[str, AfterValidator(_person)]
+"""Somebody who answers for a decision: a person or a named board, never nobody."""
 Names = Annotated[tuple[Name, ...], AsTuple]
 Strings = Annotated[tuple[str, ...], AsTuple]
 

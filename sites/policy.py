@@ -8,7 +8,7 @@ from pydantic import Field
 
 from sites.country import CountryCode, Region
 from sites.data import DataClass, DeclaredAtom, Identifiability, Purpose
-from sites.noun import AsTuple, Digest, Metadata, Name, Names, Noun, OneOrMany, OneOrManyOf
+from sites.noun import AsTuple, Digest, Metadata, Name, Names, Noun, OneOrMany, OneOrManyOf, Person
 from sites.site import Activity, Basis, Day
 
 ORG_DEFAULT = "org-default"
@@ -96,7 +96,7 @@ class Declassifier(Noun):
     to_atoms: Annotated[tuple[DeclaredAtom, ...], AsTuple]
     recipients: Names
     sites: Names
-    approver: str
+    approver: Person
     until: Day
 
 
@@ -108,7 +108,7 @@ class Waiver(Noun):
 
     rule: Name
     reason: str
-    by: str
+    by: Person
     until: Day
 
 
@@ -118,7 +118,7 @@ class NoPack(Noun):
     country: CountryCode
     data: DataClass | None = None
     reason: str
-    by: str
+    by: Person
     until: Day
 
 

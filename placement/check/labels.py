@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from placement.check.graph import INPUT, declared
 from placement.check.logic import below
@@ -154,11 +154,18 @@ class Labels:
         while changed:
             changed = False
             for name, stage in self._stages.items():
-                parts = [self.lowering.lowered(source, name, self._raw[source]) for source in stage.after or (INPUT,)]
+                parts = [self.lowering.lowered(source, name, self._raw[source]) for source in self._senders(stage)]
                 parts += [self._raw[fallback] for fallback in stage.fallback]
                 label = join([self._own[name], self._raw[name], *parts])
                 changed = changed or label != self._raw[name]
                 self._raw[name] = label
+
+    def _senders(self, stage: Stage) -> Iterator[str]:
+        """Yield who may send to a stage: a fallback that takes a declassifier's place lowers nothing itself."""
+        for source in stage.after or (INPUT,):
+            yield source
+            if source in self._stages:
+                yield from self._stages[source].fallback
 
 
 class Lowering:
@@ -175,13 +182,7 @@ class Lowering:
         kept = tuple(atom for atom in raw if not any(_names(atom, Atom.declared(a)) for a in entry.from_atoms))
         if len(kept) == len(raw):
             return raw
-        law = raw[0].law
-        added = [Atom.declared(atom) for atom in entry.to_atoms]
-        with_law = [
-            Atom(a.data, law if a.law is None else a.law, a.identifiability, a.purposes, a.key_ref, a.regimes)
-            for a in added
-        ]  # fmt: skip
-        return join([kept, *((atom,) for atom in with_law)])
+        return join([kept, *((Atom.declared(atom),) for atom in entry.to_atoms)])
 
 
 def _names(atom: Atom, pattern: Atom) -> bool:
@@ -191,5 +192,5 @@ def _names(atom: Atom, pattern: Atom) -> bool:
         and (pattern.law is None or (atom.law is not None and set(atom.law) <= set(pattern.law)))
         and pattern.identifiability in (None, atom.identifiability)
         and (pattern.purposes is None or atom.purposes == pattern.purposes)
-        and set(atom.regimes) <= set(pattern.regimes or atom.regimes)
+        and set(atom.regimes) <= set(pattern.regimes)
     )

@@ -147,6 +147,15 @@ def test_a_pack_that_might_apply_is_a_cause() -> None:
     assert unplaced.causes == (("residency:californian/applicability",),)
 
 
+def test_whoever_reads_knowledge_keeps_it_whatever_the_stage_does() -> None:
+    board = a_policy(a_rule(), a_rule("at-home", "prohibit", activities=["backup"], countries=["US"]), packs=["law"])
+    draft = a_stage("draft", knowledge="protocols")
+    nouns = [a_model(), a_knowledge(), a_pipeline("mail", draft), board]
+    assert not plan(a_problem(a_clinic(), *nouns)).unplaced
+    (unplaced,) = plan(a_problem(a_clinic(activities={"backup": "US"}), *nouns)).unplaced
+    assert unplaced.causes == (("residency:org/at-home",),)
+
+
 def test_pseudonymised_data_meets_its_key_only_where_identified_data_may_be() -> None:
     key = [{"data": "system.operations", "law": ["FR"], "keyRef": "register"}]
     nouns = [a_clinic(), a_model("encoder", task="embed"), a_knowledge(data=key)]

@@ -7,12 +7,21 @@ from typing import Any
 import pytest
 
 from placement.check import CheckResult, check
-from tests.support.check import ZERO, Shape, a_fleet, merged
+from placement.check.declassifying import lowering
+from placement.check.labels import Labels
+from placement.check.snapshot import Snapshot
+from placement.pipeline import Pipeline
+from placement.propagation import propagate
+from sites.policy import Policy
+from sites.question import Window
+from sites.site import Site
+from tests.support.check import SINCE, UNTIL, ZERO, Shape, a_fleet, merged
 from tests.support.check_clinics import HEALTH, OPERATIONS, clinics, laws, the_plan
 
 REGISTERED: Shape = {
     "stage": "triage", "digest": ZERO, "fromAtoms": [{"data": HEALTH}],
-    "toAtoms": [{"data": OPERATIONS, "purposes": ["essential"]}], "recipients": ["draft"], "sites": ["clinic-lyon"],
+    "toAtoms": [{"data": OPERATIONS, "law": ["FR"], "purposes": ["essential"]}],
+    "recipients": ["draft"], "sites": ["clinic-lyon"],
     "approver": "Data protection officer (example)", "until": "2027-12-31",
 }  # fmt: skip
 LOWERED = [{"data": OPERATIONS, "law": ["FR"], "purposes": ["essential"]}]
@@ -47,7 +56,12 @@ def test_a_registered_declassifier_lowers_the_label_for_its_recipient() -> None:
         ("invariant/3", {"fromAtoms": [{"data": "user.financial"}]}),
         ("invariant/3", {"fromAtoms": [{"data": HEALTH, "identifiability": "anonymised"}]}),
         ("invariant/3", {"fromAtoms": [{"data": HEALTH, "law": ["CH"]}]}),
+        ("invariant/3", {"fromAtoms": [{"data": "user"}]}),
+        ("invariant/3", {"fromAtoms": [{"data": HEALTH, "purposes": ["analytics"]}]}),
+        ("invariant/2", {"toAtoms": [{"data": OPERATIONS, "purposes": ["essential"]}]}),
         ("invariant/4", {"approver": "Clinic staff (example)"}),
+        ("invariant/4", {"approver": "CLINIC  \u00a0staff (example) "}),
+        ("invariant/4", {"approver": "\uff23linic staff (example)"}),
         ("invariant/4", {"until": "2027-03-30"}),
         ("invariant/4", {"owner": None}),
         ("invariant/5", {"sites": ["dc-paris"]}),
@@ -66,3 +80,39 @@ def test_parameters_that_no_pipeline_gives_leave_invariant_3_open() -> None:
     result = checked(parameters={"threshold": 3})
     assert result.findings == ()
     assert "triage" in result.not_checked[3]
+
+
+def registered(*entries: Shape) -> dict[str, Shape]:
+    """Return the clinics with these registrations, where `draft` follows `triage` alone."""
+    documents = clinics()
+    documents["policy.yaml"]["spec"]["declassifiers"] = list(entries)
+    spec = documents["pipeline.yaml"]["spec"]
+    spec["stages"][0] |= {"owner": "Clinic staff (example)"}
+    spec["stages"][2] |= {"after": ["triage"], "fallback": []}
+    spec["fallbacks"] = []
+    return documents
+
+
+def test_of_two_registrations_the_first_counts() -> None:
+    assert sent_on(registered(REGISTERED, {**REGISTERED, "recipients": ["answer"]})) == {OPERATIONS}
+    assert sent_on(registered({**REGISTERED, "recipients": ["answer"]}, REGISTERED)) == {HEALTH}
+
+
+def test_a_fallback_in_the_place_of_a_declassifier_lowers_nothing() -> None:
+    documents = registered(REGISTERED)
+    documents["pipeline.yaml"]["spec"]["stages"][0] |= {"fallback": ["raw"]}
+    documents["pipeline.yaml"]["spec"]["fallbacks"] = [{"name": "raw", "task": "quote", "output": "1KiB"}]
+    assert sent_on(documents) == {HEALTH, OPERATIONS}
+
+
+def sent_on(documents: dict[str, Shape]) -> set[str]:
+    """Return the classes that `draft` holds, which planner and checker agree upon."""
+    fleet = a_fleet(documents, laws())
+    (pipeline,), (policy,) = fleet.of(Pipeline), fleet.of(Policy)
+    snapshot, home = Snapshot.of(fleet), next(site for site in fleet.of(Site) if site.name == "clinic-lyon")
+    checked = Labels(pipeline, home, snapshot, lowering(pipeline, policy, snapshot, UNTIL)).of("draft")
+    planned = propagate(
+        pipeline, home, snapshot.models, snapshot.knowledge, policy, Window(SINCE, UNTIL)
+    ).stages["draft"]  # fmt: skip
+    assert checked == planned
+    return {atom.data for atom in checked}

@@ -43,16 +43,21 @@ def an_installed_box(base: Path, files: Mapping[str, Path] | None = None) -> Pat
 
 
 @contextlib.contextmanager
-def serving(root: Path, *before: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the service as a process, by itself or under the command `before`; give it and its address."""
-    command = [*before, sys.executable, "-c", SERVE, str(root)]
+def running(*command: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run a service; give its process and the address that it announces."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    argv = [str(part) for part in command]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert process.stdout is not None
             yield process, process.stdout.readline().strip().removeprefix("http://")
         finally:
             process.kill()
+
+
+def serving(root: Path, *before: str) -> contextlib.AbstractContextManager[tuple[subprocess.Popen[str], str]]:
+    """Run the service of an installed box as a process, by itself or under the command `before`."""
+    return running(*before, sys.executable, "-c", SERVE, root)
 
 
 def ask(address: str, key: str) -> dict[str, Any]:

@@ -1,14 +1,23 @@
-"""A site's environment is the edge lock and our wheel, installed with --no-deps: every site command runs in it alone."""
+"""A site's environment is the edge lock and our wheel, installed with --no-deps: all of `hybrid site` runs in it."""
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from bundles.admission import admit
+from hybrid.evidence.audit import verify_log
+from tests.support.boxes import a_cargo, ask, running
+from tests.support.bundles import BundleForge, FakeClock
+from tests.support.gateway import ORIGIN
 
 ROOT = Path(__file__).parent.parent
 WHEELHOUSE = ROOT / "build" / "wheelhouse"
@@ -52,7 +61,7 @@ def test_a_site_never_has_the_workshops_libraries(edge: Path, module: str) -> No
     assert "ModuleNotFoundError" in found.stderr
 
 
-@pytest.mark.parametrize("command", ["enrol", "install", "status", "rollback", "serve"])
+@pytest.mark.parametrize("command", ["enrol", "install", "status", "rollback", "serve", "credential"])
 def test_every_site_command_explains_itself_at_the_edge(hybrid: Hybrid, command: str) -> None:
     shown = hybrid("site", command, "--help")
     assert shown.returncode == 0, shown.stderr
@@ -70,7 +79,9 @@ def test_a_box_that_is_not_enrolled_is_told_so(hybrid: Hybrid, tmp_path: Path, c
 
 
 def test_the_gateway_and_its_engines_import_at_the_edge(edge: Path) -> None:
-    code = "import hybrid.gateway.service, hybrid.gateway.engines, hybrid.evidence.log, hybrid.knowledge, bundles.release"
+    code = (
+        "import hybrid.gateway.service, hybrid.gateway.engines, hybrid.evidence.log, hybrid.knowledge, bundles.release"
+    )
     done = subprocess.run([edge / "bin" / "python", "-I", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -81,3 +92,40 @@ def test_a_command_of_the_workshop_names_the_extra_to_install(hybrid: Hybrid, tm
     refused = hybrid("plan", fleet)
     assert refused.returncode == 4
     assert "highspy" in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_box_lives_its_whole_life_in_the_edge_environment(edge: Path, hybrid: Hybrid, tmp_path: Path) -> None:
+    """Enrolled, installed, asked, updated and rolled back, with nothing but the edge lock and our wheel."""
+    forge = BundleForge(tmp_path, FakeClock(dt.datetime.now(dt.UTC).replace(microsecond=0)), demo=True)
+    seed, card = forge.seed(ORIGIN)
+    root = tmp_path / "box"
+
+    def site(command: str, *arguments: object) -> Any:
+        done = hybrid("site", command, *arguments, "--root", root, "--output", "json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    enrolled = site("enrol", seed, "--card", card, "--demo")
+    request = admit(forge.repository, Path(enrolled["request"]), [enrolled["fingerprint"]])
+    first, second = (forge.build(a_cargo(forge, request.keys, files)) for files in ({}, a_newer_document(tmp_path)))
+    assert site("install", first)["release"] == 1
+    key = site("credential", "desk", "--pipeline", "patient-message")["key"]
+    command = (edge / "bin" / "python", "-I", "-m", "hybrid", "site", "serve", "--root", root, "--port", 0)
+    with running(*command) as (process, address):
+        answer = ask(address, key)
+        process.terminate()
+        assert process.wait(20) == 0
+    assert site("install", second)["before"] == 1
+    back = site("rollback")
+    status = site("status")
+
+    assert "When the chest hurts, rest and call." in answer["choices"][0]["message"]["content"]
+    assert (back["before"], back["release"], status["release"], status["releases"]) == (2, 1, 1, [1, 2])
+    assert (verify_log(root / "evidence").holds, verify_log(root / "evidence").unsigned) == (True, 0)
+
+
+def a_newer_document(folder: Path) -> dict[str, Path]:
+    """Write a document anew, and return it as a release's file."""
+    (folder / "newer.md").write_text("# Chest pain\n\nCall at once.\n", encoding="utf-8")
+    return {"knowledge/protocols/pain.md": folder / "newer.md"}

@@ -53,7 +53,9 @@ def _order(finding: Finding) -> tuple[int, Finding]:
 
 
 def _overclaimed(audit: Audit, not_checked: dict[int, str]) -> Iterator[Finding]:
-    """Yield a finding for every invariant that the plan claims as checked and that nobody could check."""
+    """Yield a finding for every invariant that the plan claims as checked and that nobody could check, or knows."""
+    for number in sorted(set(audit.document.invariants.checked) - INVARIANTS.keys()):
+        yield Finding("plan/invariants", "", f"checked: {number}", "one of 1 to 20", "no such invariant")
     for number in sorted(set(audit.document.invariants.checked) & not_checked.keys()):
         yield Finding("plan/invariants", "", f"checked: {number}", f"not checked: {not_checked[number]}", "checked")
 

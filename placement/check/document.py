@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from placement.errors import PlacementError
-from sites.data import Atom, Label
+from sites.data import Atom, Identifiability, Label
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -28,7 +28,7 @@ class AtomEntry(Entry):
 
     data: str
     law: tuple[str, ...] | None = None
-    identifiability: str | None = None
+    identifiability: Identifiability | None = None
     purposes: tuple[str, ...] | None = None
     key_ref: str | None = None
     regimes: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ class FlowEntry(Entry):
 class AssignmentEntry(Entry):
     """One way in which a fraction of a workload's requests is served."""
 
-    fraction: Number
+    fraction: Annotated[Number, Field(ge=0, le=1)]
     stages: tuple[StageEntry, ...]
     flows: tuple[FlowEntry, ...]
 
@@ -223,7 +223,7 @@ def planned_label(entries: tuple[AtomEntry, ...]) -> Label:
                 Atom(
                     entry.data,
                     None if entry.law is None else tuple(sorted(entry.law)),
-                    entry.identifiability,  # type: ignore[arg-type]
+                    entry.identifiability,
                     None if entry.purposes is None else tuple(sorted(entry.purposes)),
                     entry.key_ref,
                     tuple(sorted(entry.regimes)),

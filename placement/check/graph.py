@@ -41,6 +41,13 @@ def declared(spec: PipelineSpec) -> dict[str, Stage]:
     return {stage.name: stage for stage in (*spec.stages, *spec.fallbacks)}
 
 
+def senders(spec: PipelineSpec, target: str) -> frozenset[str]:
+    """Return who may send to a stage, or answer, under any combination of fallbacks."""
+    stages = declared(spec)
+    named = stages[target].after or (INPUT,) if target in stages else tuple(stages) if target == ANSWER else ()
+    return frozenset((*named, *(fallback for name in named if name in stages for fallback in stages[name].fallback)))
+
+
 def graph(pipeline: Pipeline, replaced: Mapping[str, str]) -> Graph:
     """Return the graph in which every key of `replaced` is served by the fallback stage of its value."""
     spec = pipeline.spec

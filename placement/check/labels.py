@@ -67,9 +67,11 @@ def _narrower(a: Iterable[str], b: Iterable[str]) -> set[str]:
 
 
 def within(recomputed: Label, planned: Label) -> bool:
-    """Return whether a plan's label says at least what the recomputed one says."""
+    """Return whether a plan's label says at least what the recomputed one says, and each class once."""
     stated = {atom.data: atom for atom in planned}
-    return all(atom.data in stated and _covered(atom, stated[atom.data]) for atom in recomputed)
+    return len(stated) == len(planned) and all(
+        atom.data in stated and _covered(atom, stated[atom.data]) for atom in recomputed
+    )
 
 
 def _covered(atom: Atom, stated: Atom) -> bool:

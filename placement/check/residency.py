@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from placement.check.audit import Audit, Run
 from placement.check.document import FlowEntry, StageEntry, TargetEntry, planned_label
 from placement.check.evaluator import Reason
-from placement.check.graph import INPUT, graph
+from placement.check.graph import INPUT, declared, graph, senders
 from placement.check.labels import joined_with_keys, within
 from placement.check.questions import Decision
 from placement.check.result import Finding
@@ -109,7 +109,8 @@ def flow_on_route(audit: Audit, run: Run, flow: FlowEntry) -> Iterator[Finding]:
     """Yield what is wrong with a flow's label, its hops' decisions, its verdict and the rules it cites."""
     ends = (flow.from_stage, flow.to_stage)
     subject, routes = ">".join(ends), audit.bench(run.pipeline.metadata.tenant).routes
-    if ends[0] != INPUT and ends[0] not in run.graph.stages:
+    yield from _follows(run, flow, subject)
+    if ends[0] not in (INPUT, *declared(run.pipeline.spec)):
         return
     label, stated = run.labels.sent(*ends), planned_label(flow.label)
     if not within(label, stated):
@@ -123,6 +124,42 @@ def flow_on_route(audit: Audit, run: Run, flow: FlowEntry) -> Iterator[Finding]:
     yield from cited(run, subject, decisions, flow.rules)
     if flow.verdict != "permit":
         yield Finding("invariant/6", run.id, subject, "verdict permit", f"verdict {flow.verdict}")
+
+
+def _follows(run: Run, flow: FlowEntry, subject: str) -> Iterator[Finding]:
+    """Yield a spare flow that no stage and no target of a fallback order would use."""
+    if flow.role == "primary":
+        return
+    if flow.role != "fallback" or flow.from_stage not in senders(run.pipeline.spec, flow.to_stage):
+        yield Finding("invariant/1", run.id, subject, "a flow that a fallback of the pipeline brings", flow.role)
+        return
+    size = run.pipeline.spec.input.size
+    size = size if flow.from_stage == INPUT else declared(run.pipeline.spec)[flow.from_stage].output
+    if (flow.size, flow.rate) != (size, 0):
+        found = f"{flow.size:.9g} bytes, {flow.rate:.9g}/s"
+        yield Finding("plan/flow", run.id, subject, f"{size} bytes, reserving nothing", found)
+    for end, site in ((flow.from_stage, flow.source), (flow.to_stage, flow.target)):
+        if site not in _places(run, end):
+            yield Finding("invariant/15", run.id, subject, f"an end of {end} that the plan has", site)
+
+
+def _places(run: Run, end: str) -> set[str]:
+    """Return every site at which the plan has a stage (or an end of the graph), fallback targets included."""
+    found = {run.site_of(end)}
+    for entry in run.workload.fallbacks:
+        for target in entry.order:
+            if end == (target.stage or entry.stage):
+                found.add(target.queue or target.site)
+            elif target.queue is not None and end in _queues(run, entry.stage):
+                found.add(target.queue)
+    return {site for site in found if site is not None}
+
+
+def _queues(run: Run, name: str) -> tuple[str, ...]:
+    """Return the fallback stages of a stage that queue."""
+    stages = declared(run.pipeline.spec)
+    fallbacks = stages[name].fallback if name in stages else ()
+    return tuple(each for each in fallbacks if stages[each].task == "queue")
 
 
 def fallback_target(audit: Audit, run: Run, name: str, target: TargetEntry) -> Iterator[Finding]:

@@ -39,7 +39,11 @@ def survival(audit: Audit) -> Iterator[Finding]:
                 failure = failures.get(lost)
                 if failure is None or run.id not in {entry.id for entry in failure.workloads}:
                     yield Finding("invariant/15", run.id, "--".join(sorted(lost)), "assignments after its loss", "none")
+    known = {entry.id for entry in audit.document.workloads} & audit.snapshot.workloads.keys()
     for lost, failure in failures.items():
+        for entry in failure.workloads:
+            if entry.id not in known:
+                yield Finding("invariant/15", entry.id, f"without {failure.lost}", "a workload that is placed", "none")
         yield from _scenario(audit, lost, failure)
 
 

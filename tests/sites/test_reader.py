@@ -109,8 +109,8 @@ def test_wrong_input_is_named_where_it_stands(
     ("old", "new", "line", "column", "message"),
     [
         ("[eu-gdpr]", "[eu-gdrp]", 5, 11, "no pack 'eu-gdrp'"),
-        ("packs: [eu-gdpr]", "packs: [eu-gdpr]\n  noPack: [{country: US, reason: r, by: ' ', until: 2027-01-01}]", 6, 39,
-         "spec.noPack[0].by: expected a person or a named board"),
+        ("packs: [eu-gdpr]", "packs: [eu-gdpr]\n  noPack: [{country: US, by: ' ', reason: r, until: 2027-01-01}]",
+         6, 30, "spec.noPack[0].by: expected a person or a named board"),
         ("name: org", "name: eu-gdpr", 3, 18, "policy 'eu-gdpr' takes the name of a pack"),
         ("name: org", "name: invariant", 3, 18, "policy 'invariant' takes the name of a layer"),
         ("data: all", "data: [user.helth]", 7, 42, "'user.helth' is no data class"),

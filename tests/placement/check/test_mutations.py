@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from placement.check import check
+from placement.errors import PlacementError
 from tests.support.check import Shape, a_fleet, a_pack, a_rule
 from tests.support.check_clinics import PURPOSE, clinics, fleet_and_plan, laws, the_plan
 
@@ -79,6 +80,19 @@ def order(*targets: Shape, stage_name: str = "draft") -> Break:
     return on_workload(fallbacks=[{"stage": stage_name, "order": list(targets)}])
 
 
+def spare(**changes: Any) -> Break:
+    """Add the flow that `quote` would send home if `draft` fell back to it, with these changes."""
+
+    def breaks(plan: Shape) -> None:
+        here = {"from": "clinic-lyon", "to": "clinic-lyon", "route": ["clinic-lyon"], "rules": []}
+        said = {"fromStage": "quote", "toStage": "answer", "role": "fallback", "rate": 0.0, "bytes": 1024}
+        entry = {**flow(plan, "draft>answer"), **said, **here, **changes}
+        workload(plan)["assignments"][0]["flows"].append(entry)
+
+    return breaks
+
+
+ABROAD = {"to": "dc-paris", "route": ["clinic-lyon", "dc-paris"]}
 RULES = ["clinics/health-in-house", "clinics/operations-anywhere", "eu-law/inside", "invariant/13"]
 
 BROKEN_PLANS: dict[str, tuple[str, Break]] = {
@@ -117,6 +131,20 @@ BROKEN_PLANS: dict[str, tuple[str, Break]] = {
     "a fallback to a model that is not the stage's": (
         "invariant/15", order({"site": "clinic-lyon", "model": "minilm", "variant": "w8"})),
     "a fallback of a stage that is none": ("invariant/15", order({"queue": "clinic-lyon"}, stage_name="sketch")),
+    "a spare flow of a stage that is none": ("invariant/1", spare(fromStage="ghost", **ABROAD)),
+    "a spare flow to a stage that is none": ("invariant/1", spare(toStage="ghost", **ABROAD)),
+    "a spare flow to a stage that does not follow": ("invariant/1", spare(toStage="triage")),
+    "a flow of a role of its own": ("invariant/1", spare(role="shadow")),
+    "a spare flow to where no stage is": ("invariant/15", spare(**ABROAD)),
+    "a spare flow that is given room": ("plan/flow", spare(rate=0.5)),
+    "a spare flow of fewer bytes": ("plan/flow", spare(bytes=1)),
+    "a spare flow over no link": ("plan/route", spare(route=["clinic-lyon", "ship", "clinic-lyon"])),
+    "a class twice in a label": (
+        "invariant/2", lambda plan: stage(plan, "triage").update(label=[*stage(plan, "triage")["label"] * 2])),
+    "a loss provided for by a workload that is none": (
+        "invariant/15",
+        lambda plan: plan.update(failures=[{"lost": "dc-paris", "workloads": [{"id": "x", "assignments": []}]}])),
+    "an invariant that is none": ("plan/invariants", lambda plan: plan["invariants"]["checked"].append(21)),
     "more is claimed than was checked": ("plan/invariants", lambda plan: plan["invariants"]["checked"].append(18)),
     "a site that does not serve the origin": ("plan/serves", on_stage("recall", site="ship")),
     "knowledge where it may not live": ("plan/knowledge", on_stage("recall", site="dc-paris", hardware="gpu")),
@@ -173,6 +201,28 @@ def test_one_thing_broken_in_the_plan_is_named(name: str) -> None:
     fleet, plan = fleet_and_plan()
     breaks(plan)
     assert code in {finding.code for finding in check(plan, fleet).findings}
+
+
+def test_the_spare_flow_of_a_fallback_is_no_finding() -> None:
+    fleet, plan = fleet_and_plan()
+    spare()(plan)
+    assert check(plan, fleet).findings == ()
+
+
+@pytest.mark.parametrize(
+    "breaks",
+    [
+        on_atom("triage", 0, identifiability="nobody"),
+        lambda plan: workload(plan)["assignments"][0].update(fraction=1e308),
+        on_workload(rate=float("nan")),
+        on_stage("draft", site="mars"),
+    ],
+)
+def test_nonsense_in_a_plan_is_wrong_input(breaks: Break) -> None:
+    fleet, plan = fleet_and_plan()
+    breaks(plan)
+    with pytest.raises(PlacementError):
+        check(plan, fleet)
 
 
 def at(shape: Any, *path: str | int) -> Any:

@@ -52,6 +52,17 @@ class Enrolled:
     suspect: bool
 
 
+def confirm(seed: Seed, card: str) -> None:
+    """Refuse a seed that is not the one on the card.
+
+    Raises:
+        TrustError: the digests differ.
+    """
+    if "".join(card.lower().split()).removeprefix("sha256:") != seed.digest.removeprefix("sha256:"):
+        raise TrustError("CARD", f"the seed's digest is {seed.digest}, the card says {card}",
+                         advice="do not use this seed; ask headquarters by telephone")  # fmt: skip
+
+
 def enrol(
     box: Box, seed: Seed, *, card: str, machine: Machine, machine_id: str, reading: Reading, demo: bool = False
 ) -> Enrolled:
@@ -67,9 +78,7 @@ def enrol(
     if box.enrolment.exists():
         raise GateError("ENROLLED", "this box is enrolled already", advice="hybrid site status",
                         safe="its identity stays as it is")  # fmt: skip
-    if "".join(card.lower().split()).removeprefix("sha256:") != seed.digest.removeprefix("sha256:"):
-        raise TrustError("CARD", f"the seed's digest is {seed.digest}, the card says {card}",
-                         advice="do not use this seed; ask headquarters by telephone")  # fmt: skip
+    confirm(seed, card)
     site = seed.site
     floor = first_floor(reading, unstamp(site.issued, what="site record"))
     environment = "demo" if demo else "production"

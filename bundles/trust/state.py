@@ -79,7 +79,7 @@ class StateCopies:
         state = state.model_copy(update={"sequence": state.sequence + 1})
         data = canonical(Copy(state=state, digest=digest(canonical(state))))
         for file in self._files:
-            write_durably(file, data, mode=0o600)
+            write_durably(file, data)  # no secret: the service, under a user of its own, reads the time's floor here
         return state
 
     def load(self, *, box_id: str, machine: str, installed: int) -> State:

@@ -39,8 +39,8 @@ def enrol(
     output: OutputOption = Output.text,
 ) -> None:
     """Make this box somebody, once: trust the seed's root, make the box's keys, write the request that travels home."""
+    from bundles.enrolment import confirm, grouped
     from bundles.enrolment import enrol as make
-    from bundles.enrolment import grouped
     from bundles.gate import this_machine
     from bundles.layout import Box
     from bundles.seed import open_seed
@@ -48,8 +48,11 @@ def enrol(
     from bundles.trust.state import machine_id
 
     opened = open_seed(seed)
+    confirm(opened, _card(card))
     if dry_run:
-        out().print(f"would enrol {opened.site.box_id} ({opened.site.environment}) under {root}", markup=False)
+        wanted = {"boxId": opened.site.box_id, "site": opened.site.site, "environment": opened.site.environment}
+        line = f"would enrol {opened.site.box_id} ({opened.site.environment}) under {root}"
+        emit(output, wanted | {"done": False}, lambda: out().print(line, markup=False))
         return
     done = make(
         Box(root),

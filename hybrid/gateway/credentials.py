@@ -159,4 +159,7 @@ def _write(path: Path, file: CredentialFile) -> None:
         json.dump(file.model_dump(by_alias=True, mode="json"), out, indent=1)
         out.flush()
         os.fsync(out.fileno())
+    if os.geteuid() == 0:
+        folder = path.parent.stat()  # the service's user owns the folder; what root issues must be readable to it
+        os.chown(part, folder.st_uid, folder.st_gid)
     part.replace(path)

@@ -54,6 +54,11 @@ def test_a_box_is_enrolled_by_its_card(headquarters: Path, tmp_path: Path) -> No
     """A production box refuses the demo seed; a demo box takes it once; status says who it is."""
     card, root = headquarters / "card.txt", tmp_path / "box"
     assert "ENVIRONMENT" in hybrid("site", "enrol", headquarters / "seed", "--card", card, "--root", root, code=3)
+    wrong = ("site", "enrol", headquarters / "seed", "--card", "0" * 64, "--root", root, "--demo", "--dry-run")
+    assert "CARD" in hybrid(*wrong, code=3)  # a rehearsal compares the card like the act
+    rehearsal = hybrid("site", "enrol", headquarters / "seed", "--card", card, "--root", root, "--demo", "--dry-run")
+    assert rehearsal["done"] is False
+    assert not root.exists()
     enrolled = hybrid("site", "enrol", headquarters / "seed", "--card", card, "--root", root, "--demo")
     assert len(enrolled["fingerprint"]) == 64
     assert "ENROLLED" in hybrid(

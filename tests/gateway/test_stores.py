@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -156,3 +157,16 @@ def test_a_verified_bundles_site_plan_pins_the_log_of_its_box(base: Path, tmp_pa
     pins = read_pins([str(written)])
     assert verify_log(evidence, pins[ORIGIN]).pinned
     assert [source.pinned for source in read_sources([evidence], pins)] == [True]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
+def test_a_service_with_a_user_of_its_own_reads_what_root_issued_and_the_floor_of_time(tmp_path: Path) -> None:
+    """A key that root issues belongs to who owns the folder; the anti-rollback state is nobody's secret."""
+    root = an_installed_box(tmp_path)
+    (root / "gateway").mkdir(exist_ok=True)
+    os.chown(root / "gateway", 64184, 64184)
+    hybrid("site", "credential", "front-desk", "--pipeline", "relay", "--root", root)
+    assert (root / FILE).stat().st_uid == 64184
+    assert (root / FILE).stat().st_mode & 0o077 == 0
+    for name in ("state-a.json", "state-b.json"):
+        assert (root / "trust" / name).stat().st_mode & 0o444 == 0o444

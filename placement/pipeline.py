@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
 from sites.country import CountryCode
 from sites.data import DataClass, Identifiability, Purpose
@@ -16,6 +17,16 @@ BUILT_IN_TASKS = ("quote", "queue")
 """Tasks that need no model: no pool, no time, no cost."""
 
 Task = Literal["classify", "embed", "retrieve", "generate", "quote", "queue", "transform"]
+
+
+def _priority(weight: float) -> float:
+    if not 0 < weight <= 1_000_000 or Fraction(str(weight)) * 1000 % 1:
+        raise ValueError(f"expected a priority of 0.001 to 1000000 in steps of 0.001, found {weight:g}")
+    return weight
+
+
+Priority = Annotated[PositiveInt | PositiveFloat, AfterValidator(_priority)]
+"""A weight. Weights are compared exactly, so they are no finer and no further apart than sums of them can tell."""
 
 
 class Input(Noun):
@@ -65,7 +76,7 @@ class PipelineSpec(Noun):
     """The whole of a pipeline; `rate` per second and origin, `latency` in microseconds (None: no limit)."""
 
     origins: Selector
-    priority: PositiveInt | PositiveFloat = 1
+    priority: Priority = 1
     rate: PerSecond
     rates: Annotated[tuple[OriginRate, ...], AsTuple] = ()
     latency: Microseconds | None = None

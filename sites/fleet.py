@@ -93,7 +93,7 @@ def read_fleet(directory: Path, kinds: Mapping[str, type[Noun]] = KINDS) -> Flee
             (own if is_pack else manifests).extend(read)
             findings += wrong
             digests[name] = "sha256:" + hashlib.sha256(data).hexdigest()
-    if not digests:
+    if not digests or not (manifests or own or findings):
         raise SitesError(f"{directory} holds no manifest (*.yaml)", advice="begin with the example: hybrid init DIR")
     known = _known_packs(directory, own, findings)
     findings += doubles(directory, manifests)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+from pydantic import ValidationError
+
 from placement.engine import plan
 from placement.instance import instance_of
 from placement.plan import Plan, WorkloadPlan
@@ -116,6 +119,20 @@ def test_crowded_is_what_the_others_leave_no_room_for() -> None:
     assert only(made).id == "heavy@clinic"
     assert [(w.id, w.kind) for w in made.unplaced] == [("light@clinic", "crowded")]
     assert made.unplaced[0].causes == (("capacity",), ("hardware:cpus",))
+
+
+def test_the_lightest_priority_still_counts_beside_the_heaviest() -> None:
+    nouns = [a_clinic(hardware=[a_box(cpus=2)]), *map(a_model, ("small", "one", "two"))]
+    heavy = a_pipeline("heavy", priority=1_000_000)
+    light = [a_pipeline(name, a_stage(models=[name]), priority=p) for name, p in (("one", 0.001), ("two", 0.002))]
+    made = plan(a_problem(*nouns, heavy, *light))
+    assert [w.id for w in made.workloads] == ["heavy@clinic", "two@clinic"]
+
+
+@pytest.mark.parametrize("priority", [1e300, 1e-9, 0.0001, 1_000_001, 1.0005])
+def test_a_priority_that_could_not_be_weighed_exactly_is_refused(priority: float) -> None:
+    with pytest.raises(ValidationError, match="in steps of"):
+        a_pipeline(priority=priority)
 
 
 def test_the_label_carries_what_the_model_was_trained_on_whatever_variant_serves() -> None:

@@ -233,8 +233,10 @@ def test_what_is_no_plain_utf_8_file_is_refused(tmp_path: Path) -> None:
     }
 
 
-def test_no_directory_and_an_empty_one_are_wrong_input(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / "missing"):
+def test_no_directory_and_one_without_a_manifest_are_wrong_input(tmp_path: Path) -> None:
+    (tmp_path / "empty-file").mkdir()
+    (tmp_path / "empty-file" / "site.yaml").write_text("", encoding="utf-8")
+    for folder in (tmp_path / "empty-file", tmp_path / "missing"):
         with pytest.raises(SitesError) as caught:
             read_fleet(folder)
         assert caught.value.exit_code == 2

@@ -9,8 +9,15 @@ from pathlib import Path
 from tools.demo.story import Story, StoryError, wait_until
 
 SERVICE_UID = 64184
-OWNED = ("identity", "trust", "evidence", "gateway", "knowledge", "run")
-"""What the service of a box writes or alone may read."""
+WRITES = ("evidence", "gateway", "knowledge")
+"""Folders that the service of a box writes."""
+
+READS = (
+    "identity",
+    "identity/enrolment.json",
+    *(f"identity/{name}" for name in ("passport.key", "log.key", "tls.key", "tls.crt")),
+)
+"""What it alone may read besides root; the key of receipts is not among it."""
 
 LINE = "run `make demo` as root, or allow unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1"
 
@@ -66,10 +73,14 @@ class Box:
         if subprocess.run([*words, "test", "-x", home], capture_output=True, check=False).returncode != 0:
             self.story.say("The service runs as root: this folder is closed to every other user.")
             return ()
-        for name in OWNED:
+        for name in WRITES:
             (home / name).mkdir(exist_ok=True)
-            subprocess.run(["chown", "-R", f"{SERVICE_UID}:{SERVICE_UID}", home / name], check=True)
-        self.story.say(f"The service has a user of its own ({SERVICE_UID}); store, releases and runtime stay root's.")
+        owner = f"{SERVICE_UID}:{SERVICE_UID}"
+        subprocess.run(["chown", "--recursive", owner, *(home / name for name in WRITES)], check=True)
+        subprocess.run(["chown", owner, *(home / name for name in READS)], check=True)
+        self.story.say(
+            f"The service has a user of its own ({SERVICE_UID}); store, releases and root of trust stay root's."
+        )
         return words
 
     def run(self, *command: str | Path, expect: int = 0, show: int = 60) -> str:

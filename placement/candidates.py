@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 
 from placement.catalogue import Model, Needs, Variant
 from placement.cost import replica_per_hour
@@ -95,10 +96,15 @@ _Fit = tuple[tuple[Pool, ...], tuple[Refusal, ...]]
 
 @dataclass(slots=True)
 class Candidates:
-    """Filters the sites of a problem; what does not depend on the origin is remembered."""
+    """Filters the sites of a problem; what does not depend on the origin is remembered.
+
+    Attributes:
+        is_brief: whether one reason against a site is enough: who only asks what is possible reads no reasons.
+    """
 
     problem: Problem
     rulings: Rulings
+    is_brief: bool = False
     _fits: dict[tuple[str, str, str], _Fit] = field(default_factory=dict)
 
     def router(self, pipeline: Pipeline, origin: Site) -> Router:
@@ -106,23 +112,35 @@ class Candidates:
         return self.rulings.router(pipeline.metadata.tenant, self.problem.network, origin)
 
     def of(self, pipeline: Pipeline, origin: Site, stage: Stage, labels: Labels, router: Router) -> View:
-        """Return the options of one stage, and for every other site each reason against it."""
+        """Return the options of one stage, and for every other site the reasons against it."""
         options: list[Option] = []
         refusals: dict[str, tuple[Refusal, ...]] = {}
         for site in self.problem.sites.values():
-            against = [*_who(site, origin), *self._of_knowledge(stage, site), *_confined(stage, labels, site)]
-            verdict = self._ruling(pipeline, origin, stage, labels, site)
-            if verdict.outcome != Outcome.permit:
-                against += [Refusal(f"residency:{name}", _law(verdict)) for name in verdict.rules]
-                if any(question.atom.data == UNLABELLED for question, _ in verdict.failing):
-                    against.append(Refusal(f"residency:{UNLABELLED}", "nobody says what all of the data is"))
-            against += _reach(pipeline, origin, stage, labels, site, router)
-            pools, unfit = self._pools(pipeline, stage, labels, site)
-            if against or (stage.models and not pools):
-                refusals[site.name] = tuple(sorted({*against, *(unfit if not pools else ())}))
+            reasons = self._against(pipeline, origin, stage, labels, site, router)
+            against = set(islice(reasons, 1) if self.is_brief else reasons)
+            if against:
+                refusals[site.name] = tuple(sorted(against))
                 continue
-            options += [Option(site.name, pool, verdict.rules) for pool in (pools or (None,))]
+            pools, _ = self._pools(pipeline, stage, labels, site)
+            rules = self._ruling(pipeline, origin, stage, labels, site).rules
+            options += [Option(site.name, pool, rules) for pool in (pools or (None,))]
         return tuple(sorted(options, key=lambda option: option.key)), refusals
+
+    def _against(
+        self, pipeline: Pipeline, origin: Site, stage: Stage, labels: Labels, site: Site, router: Router
+    ) -> Iterator[Refusal]:
+        """Yield each reason against a site, those that cost least to find first."""
+        yield from _who(site, origin)
+        yield from self._of_knowledge(stage, site)
+        yield from _confined(stage, labels, site)
+        pools, unfit = self._pools(pipeline, stage, labels, site)
+        yield from unfit if not pools else ()
+        verdict = self._ruling(pipeline, origin, stage, labels, site)
+        if verdict.outcome != Outcome.permit:
+            yield from (Refusal(f"residency:{name}", _law(verdict)) for name in verdict.rules)
+            if any(question.atom.data == UNLABELLED for question, _ in verdict.failing):
+                yield Refusal(f"residency:{UNLABELLED}", "nobody says what all of the data is")
+        yield from _reach(pipeline, origin, stage, labels, site, router)
 
     def _ruling(self, pipeline: Pipeline, origin: Site, stage: Stage, labels: Labels, site: Site) -> Verdict:
         failover = stage in pipeline.spec.fallbacks

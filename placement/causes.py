@@ -99,16 +99,16 @@ class _Inquest:
 
     def _is_placed(self, trial: Cause, beside: Mapping[str, Choice]) -> bool:
         """Return whether it can be placed with these families set aside, the others where they are."""
-        relaxed = self._without(trial, {self.workload.id, *beside})
+        relaxed = self._without(trial, {self.workload.id, *beside}, is_brief=True)
         own = relaxed.workloads[self.workload.id]
         held = {name: pinned(relaxed.workloads[name], choice) for name, choice in beside.items()}
         workloads = {**held, own.id: replace(own, graphs=own.graphs[: self._shapes])}
         return can_all_be_placed(replace(relaxed, workloads=dict(sorted(workloads.items()))))
 
-    def _without(self, trial: Iterable[str], only: Collection[str]) -> Instance:
+    def _without(self, trial: Iterable[str], only: Collection[str], *, is_brief: bool = False) -> Instance:
         families = tuple(trial)
         relaxed = relax(self.instance.problem, families)
-        return instance_of(relaxed, only, self.law.of(relaxed, families))
+        return instance_of(relaxed, only, self.law.of(relaxed, families), is_brief=is_brief)
 
     def _families(self) -> list[str]:
         """Return every family that stands against it, those that show only behind others included."""

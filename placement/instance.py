@@ -94,14 +94,17 @@ class Instance:
     rulings: Rulings = field(repr=False)
 
 
-def instance_of(problem: Problem, only: Collection[str] | None = None, rulings: Rulings | None = None) -> Instance:
+def instance_of(
+    problem: Problem, only: Collection[str] | None = None, rulings: Rulings | None = None, *, is_brief: bool = False
+) -> Instance:
     """Return the instance of a problem: labels, routes and candidates of every workload, or of those in `only`.
 
     Args:
         rulings: what the law said of the same sites under the same policies; asked anew when None.
+        is_brief: name one reason against each refused site instead of all.
     """
     rulings = rulings or Rulings(problem)
-    candidates = Candidates(problem, rulings)
+    candidates = Candidates(problem, rulings, is_brief)
     found: dict[str, Workload] = {}
     for pipeline in problem.pipelines.values():
         shapes = graphs(pipeline.spec)

@@ -46,7 +46,8 @@ def a_model(name: str = "small", *variants: dict[str, Any], **spec: Any) -> Mode
     """Return an approved classifier, trained on nothing restricted."""
     facts = {
         "task": "classify", "source": {"digest": DIGEST}, "licence": "Apache-2.0", "trainedOn": [],
-        "state": "approved", "approval": {"by": "Board (example)", "on": "2026-11-20"}, "variants": list(variants) or [a_variant()],
+        "state": "approved", "approval": {"by": "Board (example)", "on": "2026-11-20"},
+        "variants": list(variants) or [a_variant()],
     }  # fmt: skip
     return Model.model_validate({"metadata": {"name": name}, "spec": {**facts, **spec}})
 

@@ -134,22 +134,33 @@ def minimal_sets(families: Sequence[str], is_enough: Callable[[Cause], bool]) ->
     after `MOST_TRIALS` tests.
     """
     trials = 0
+    enough: list[frozenset[str]] = []
+    hopeless: list[frozenset[str]] = []
 
     def test(trial: Iterable[str]) -> bool:
+        """Return whether a set is enough, from what is known of larger and smaller ones where that tells."""
         nonlocal trials
+        families = tuple(trial)
+        tried = frozenset(families)
+        if any(tried <= other for other in hopeless):
+            return False
+        if any(tried >= other for other in enough):
+            return True
         trials += 1
-        return trials <= MOST_TRIALS and is_enough(tuple(trial))
+        if trials > MOST_TRIALS:
+            return False
+        (enough if (holds := is_enough(families)) else hopeless).append(tried)
+        return holds
 
     found: list[Cause] = []
-    hopeless: list[set[str]] = []
     left_out: list[frozenset[str]] = [frozenset()]
     while left_out:
         without = left_out.pop(0)
         rest = [family for family in families if family not in without]
-        if any(set(rest) <= tried for tried in hopeless):
-            continue
-        if not test(rest):
-            hopeless.append(set(rest))
+        lawful = [family for family in rest if not family.startswith(LEGAL)]
+        if test(lawful):
+            rest = lawful
+        elif not test(rest):
             continue
         cause = _thinned(rest, test)
         if trials > MOST_TRIALS:

@@ -136,7 +136,8 @@ class Model:
         limit = workload.limit_us
         if limit is None:
             return
-        times = {INPUT: None} | {name: self.programme.column(whole=False) for name in served.graph.waiting}
+        waiting = [stage.name for stage in served.graph.stages if stage.name in served.graph.waiting]
+        times = {INPUT: None} | {name: self.programme.column(whole=False) for name in waiting}
         for edge in (edge for edge in served.graph.edges if edge.counts):
             terms = [
                 (column, float(flow_us(edge.bytes, way.route) / max(1, limit)))

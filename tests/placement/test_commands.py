@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.resources import files
@@ -124,3 +127,10 @@ def test_wrong_words_end_with_two_and_say_what_to_do(fleet: Path, words: tuple[s
     assert found.returncode == 2
     assert message in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_another_process_writes_the_same_bytes(fleet: Path, tmp_path: Path) -> None:
+    for seed in ("0", "1", "2"):
+        words = [sys.executable, "-m", "hybrid", "plan", str(fleet / "fleet"), "-o", str(tmp_path / seed), *DAYS]
+        subprocess.run(words, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True, timeout=60)
+        assert (tmp_path / seed).read_bytes() == (fleet / "plan.json").read_bytes()

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +50,10 @@ def test_an_unknown_command_is_wrong_input() -> None:
     shown = subprocess.run([sys.executable, "-m", "hybrid", "plann"], capture_output=True, text=True)
     assert shown.returncode == 2
     assert "plann" in shown.stderr
+
+
+def test_a_folder_where_a_file_is_wanted_is_wrong_input(tmp_path: Path) -> None:
+    shown = subprocess.run([sys.executable, "-m", "hybrid", "diff", tmp_path, tmp_path], capture_output=True, text=True)
+    assert shown.returncode == 2
+    assert str(tmp_path) in shown.stderr
+    assert "Traceback" not in shown.stderr

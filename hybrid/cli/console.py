@@ -98,6 +98,9 @@ def fail(message: str, *, advice: str = "") -> None:
         console.print(f"  do: {advice}", markup=False)
 
 
+WRONG_PATH = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR)
+"""A path that the user gave and that is not what the command reads."""
+
 WORLD: dict[int, str] = {
     errno.ENOSPC: "the disk is full; free space and run the same command again",
     errno.EDQUOT: "the disk quota is used up; free space and run the same command again",
@@ -105,6 +108,8 @@ WORLD: dict[int, str] = {
     errno.EACCES: "permission denied; run as a user who may read or write it",
     errno.EADDRINUSE: "the address is in use; stop what listens there or choose another port",
     errno.ENOENT: "no such file or directory; check the path",
+    errno.EISDIR: "this is a folder; name the file in it",
+    errno.ENOTDIR: "this is a file; name the folder",
 }
 
 
@@ -112,7 +117,8 @@ def exit_code_of(error: BaseException) -> int:
     """Print `error` and return the exit code for it.
 
     An error of one of our trees carries `exit_code` and perhaps `advice`; an `OSError` is the world's failure,
-    except a path that is not there, which is wrong input. Anything else is a fault of ours: traceback, 4.
+    except a path that is not there or of the other kind, which is wrong input. Anything else is a fault of ours:
+    traceback, 4.
     """
     if isinstance(error, KeyboardInterrupt):
         fail("interrupted; nothing half-written stays")
@@ -129,7 +135,7 @@ def exit_code_of(error: BaseException) -> int:
             f"{error.filename or ''}: {error.strerror or error}".lstrip(": "),
             advice=WORLD.get(error.errno or 0, ""),
         )
-        return WRONG_INPUT if error.errno == errno.ENOENT else WORLD_FAILED
+        return WRONG_INPUT if error.errno in WRONG_PATH else WORLD_FAILED
     if isinstance(error, ImportError) and error.name:
         extra = EXTRA_OF.get(error.name.split(".")[0], "")
         if extra:

@@ -104,6 +104,14 @@ class Story:
         self._services.append(service)
         return service
 
+    def finish(self, service: subprocess.Popen[bytes], log: Path, patience_s: float = 300.0) -> None:
+        """Wait for something started that ends by itself, and print what it said. Raises StoryError when it failed."""
+        code = service.wait(patience_s)
+        for line in log.read_text().rstrip().splitlines():
+            print(f"   {line}")
+        if code != 0:
+            raise StoryError(f"what was started with its output in {log.name} exited with {code}")
+
     def environment(self) -> dict[str, str]:
         """Return our environment, the workshop's commands first on the path, telemetry off, `extra` on top."""
         quiet = {"HF_HUB_OFFLINE": "1", "ORT_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}

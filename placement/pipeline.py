@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from sites.country import CountryCode
 from sites.data import DataClass, Identifiability, Purpose
@@ -15,6 +15,9 @@ from sites.site import Basis
 
 BUILT_IN_TASKS = ("quote", "queue")
 """Tasks that need no model: no pool, no time, no cost."""
+
+Domain = Literal["site", "country", "operator"]
+"""What a failure, a government or a company takes away at once; the operator is the party's name."""
 
 Task = Literal["classify", "embed", "retrieve", "generate", "quote", "queue", "transform"]
 
@@ -27,6 +30,16 @@ def _priority(weight: float) -> float:
 
 Priority = Annotated[PositiveInt | PositiveFloat, AfterValidator(_priority)]
 """A weight. Weights are compared exactly, so they are no finer and no further apart than sums of them can tell."""
+
+
+def _pin(value: object) -> object:
+    if value is not None and (not isinstance(value, (list, tuple, dict)) or value in ([], ())):
+        raise ValueError(f"expected labels such as {{role: clinic}} or a list of sites, found {value!r}")
+    return tuple(value) if isinstance(value, list) else value
+
+
+Pin = Annotated[Selector | tuple[Name, ...] | None, BeforeValidator(_pin)]
+"""Sites that a selector selects, or that are named."""
 
 
 class Input(Noun):
@@ -45,7 +58,8 @@ class Input(Noun):
 class Stage(Noun):
     """One step: it receives exactly what `after` names and sends `output` bytes on.
 
-    A stage without `models` is built in. `share` is the fraction of requests that reach it.
+    A stage without `models` is built in. `share` is the fraction of requests that reach it. `sites` pins it to the
+    sites that a selector selects or that are named; None pins nothing.
     """
 
     name: Name
@@ -63,6 +77,7 @@ class Stage(Noun):
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     state: Literal["none", "shared"] = "none"
     answer: bool = True
+    sites: Pin = None
 
 
 class OriginRate(Noun):
@@ -72,8 +87,26 @@ class OriginRate(Noun):
     rate: PerSecond
 
 
+class Apart(Noun):
+    """Two stages or fallbacks of one workload that, when both run, share no site, country or operator."""
+
+    stages: Annotated[tuple[Name, ...], Field(min_length=2, max_length=2), AsTuple]
+    by: Domain
+
+
+class Spread(Noun):
+    """No domain serves more than the fraction `most` of the pipeline's declared rate, over all origins, at a stage."""
+
+    stage: Name
+    by: Domain
+    most: Annotated[float, Field(gt=0, le=1)]
+
+
 class PipelineSpec(Noun):
-    """The whole of a pipeline; `rate` per second and origin, `latency` in microseconds (None: no limit)."""
+    """The whole of a pipeline; `rate` per second and origin, `latency` in microseconds (None: no limit).
+
+    `tolerates` names the taints of sites at which it may run all the same.
+    """
 
     origins: Selector
     priority: Priority = 1
@@ -83,8 +116,11 @@ class PipelineSpec(Noun):
     utilisation: Annotated[float, Field(gt=0, lt=1)] = 0.7
     survive: Literal[0, 1] = 0
     split: bool = False
+    tolerates: Names = ()
+    apart: Annotated[tuple[Apart, ...], AsTuple] = ()
+    spread: Annotated[tuple[Spread, ...], AsTuple] = ()
     input: Input
-    stages: Annotated[tuple[Stage, ...], AsTuple, Field(min_length=1)]
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1), AsTuple]
     fallbacks: Annotated[tuple[Stage, ...], AsTuple] = ()
     basis: Basis | None = None
 

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from placement.catalogue import Model
 from placement.hardware import speed_on
 from placement.knowledge import Knowledge
-from placement.pipeline import Pipeline
+from placement.pipeline import Pipeline, Stage
 from placement.shape import Fault, Where, repeated, shape_faults
 from sites.finding import Finding, ManifestError
 from sites.fleet import Fleet
@@ -88,6 +88,8 @@ def _of_site(site: Site, known: Names) -> Iterator[Fault]:
         yield Fault((*LINKS, index, "to"), "a second link to the same site", "declare parallel links as one wire")
     for index in repeated([group.name for group in spec.hardware]):
         yield Fault(("spec", "hardware", index, "name"), "a second hardware group of this name", "rename one")
+    for index in repeated([taint.name for taint in spec.taints]):
+        yield Fault(("spec", "taints", index, "name"), "a second taint of this name", "give both reasons in one")
     if isinstance(spec.serves, dict) and not known.selects(spec.serves):
         yield Fault(("spec", "serves"), "selects no site", "every label must match; `any` serves all")
 
@@ -156,6 +158,7 @@ def _of_pipeline(pipeline: Pipeline, known: Names) -> Iterator[Fault]:
     for kind, stages in (("stages", spec.stages), ("fallbacks", spec.fallbacks)):
         for index, stage in enumerate(stages):
             path: Where = ("spec", kind, index)
+            yield from _of_pin(stage, (*path, "sites"), known)
             if stage.knowledge is not None and stage.knowledge not in known.stores:
                 yield _unknown((*path, "knowledge"), "Knowledge", stage.knowledge, known.stores)
             for place, name in enumerate(stage.models):
@@ -166,6 +169,16 @@ def _of_pipeline(pipeline: Pipeline, known: Names) -> Iterator[Fault]:
                     message = f"{name} does {model.spec.task}, the stage {stage.task}"
                     yield Fault((*path, "models", place), message, "name a model of the stage's task")
     yield from shape_faults(spec)
+
+
+def _of_pin(stage: Stage, path: Where, known: Names) -> Iterator[Fault]:
+    """Yield the names in a pin that are no site; a selector that selects none is a pin that nothing satisfies."""
+    if isinstance(stage.sites, tuple):
+        for index, name in enumerate(stage.sites):
+            if name not in known.sites:
+                yield _unknown((*path, index), "site", name, known.sites)
+        for index in repeated(stage.sites):
+            yield Fault((*path, index), "named twice", "remove one")
 
 
 CHECKS: tuple[tuple[type[Noun], Callable[..., Iterator[Fault]]], ...] = (

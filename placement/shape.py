@@ -32,6 +32,7 @@ def repeated(names: Sequence[str]) -> list[int]:
 def shape_faults(spec: PipelineSpec) -> Iterator[Fault]:
     """Yield what makes a pipeline impossible to run, whatever the fleet."""
     yield from _of_rates(spec)
+    yield from _of_domains(spec)
     found = [*_of_names(spec)]
     for kind, stages in (("stages", spec.stages), ("fallbacks", spec.fallbacks)):
         for index, stage in enumerate(stages):
@@ -50,6 +51,29 @@ def _of_rates(spec: PipelineSpec) -> Iterator[Fault]:
         if getattr(spec, name):
             message = f"this version does not plan `{name}`"
             yield Fault(("spec", name), message, "remove it: a plan that did not honour it would promise too much")
+
+
+def _of_domains(spec: PipelineSpec) -> Iterator[Fault]:
+    """Yield what is wrong with the rules that keep stages apart or spread them over domains."""
+    names = [stage.name for stage in (*spec.stages, *spec.fallbacks)]
+    for index, apart in enumerate(spec.apart):
+        path: Where = ("spec", "apart", index)
+        for place, name in enumerate(apart.stages):
+            if name not in names:
+                yield _unknown((*path, "stages", place), f"no stage {name!r} to keep apart", name, names)
+        if repeated(apart.stages):
+            yield Fault((*path, "stages", 1), "named twice", "a stage is never apart from itself; name another")
+    for index, spread in enumerate(spec.spread):
+        if spread.stage not in names:
+            path = ("spec", "spread", index, "stage")
+            yield _unknown(path, f"no stage {spread.stage!r} to spread", spread.stage, names)
+    pairs = [f"{' '.join(sorted(apart.stages))} {apart.by}" for apart in spec.apart]
+    for index in repeated(pairs):
+        yield Fault(("spec", "apart", index), "keeps the same two stages apart a second time", "remove one")
+    for index in repeated([f"{spread.stage} {spread.by}" for spread in spec.spread]):
+        yield Fault(("spec", "spread", index), "spreads the same stage a second time", "keep the lesser `most`")
+    for index in repeated(spec.tolerates):
+        yield Fault(("spec", "tolerates", index), "named twice", "remove one")
 
 
 def _of_names(spec: PipelineSpec) -> Iterator[Fault]:

@@ -27,6 +27,12 @@ def _date(value: object) -> object:
     return dt.date.fromisoformat(value)
 
 
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise ValueError("expected a reason, found none: whoever is refused is told it")
+    return text
+
+
 Day = Annotated[dt.date, BeforeValidator(_date)]
 
 
@@ -116,6 +122,13 @@ class Connectivity(Noun):
     links: Annotated[tuple[Link, ...], AsTuple] = ()
 
 
+class Taint(Noun):
+    """What keeps everything off a site that does not tolerate it, and why."""
+
+    name: Name
+    reason: Annotated[str, AfterValidator(_reason)]
+
+
 class SiteSpec(Noun):
     """The facts of a site; a missing fact is unknown and never a default that permits.
 
@@ -132,6 +145,7 @@ class SiteSpec(Noun):
     telemetry: Literal["none"] | Place | None = None
     hardware: Annotated[tuple[Hardware, ...], AsTuple] = ()
     connectivity: Connectivity
+    taints: Annotated[tuple[Taint, ...], AsTuple] = ()
     basis: Basis | None = None
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from placement.engine import plan
 from placement.errors import PlacementError
@@ -48,6 +49,17 @@ FAULTS: list[tuple[str, tuple[Noun, ...]]] = [
     ("no stage may be called 'answer'", (a_pipeline("mail", a_stage("answer")),)),
     ("does not plan `survive`", (a_pipeline(survive=1),)),
     ("does not plan `split`", (a_pipeline(split=True),)),
+    ("no site 'clinik'", (a_pipeline("mail", a_stage(sites=["clinik"])),)),
+    ("named twice", (a_pipeline("mail", a_stage(sites=["dc", "dc"])),)),
+    ("no stage 'tirage' to keep apart", (a_pipeline(apart=[{"stages": ["triage", "tirage"], "by": "site"}]),)),
+    ("never apart from itself", (a_pipeline(apart=[{"stages": ["triage", "triage"], "by": "site"}]),)),
+    ("no stage 'tirage' to spread", (a_pipeline(spread=[{"stage": "tirage", "by": "site", "most": 0.5}]),)),
+    ("spreads the same stage a second time",
+     (a_pipeline(spread=[{"stage": "triage", "by": "site", "most": m} for m in (0.5, 0.6)]),)),
+    ("keeps the same two stages apart a second time",
+     (a_pipeline("mail", a_stage(), a_stage("sum"), apart=[{"stages": pair, "by": "site"}
+                                                           for pair in (["sum", "triage"], ["triage", "sum"])]),)),
+    ("a second taint of this name", (a_clinic(taints=[{"name": "moved", "reason": "in May"}] * 2),)),
     ("has no Policy", (a_pipeline("mail", tenant="other"),)),
     ("no variant has a speed", (a_model("small", a_variant(speed=[{"hardware": "h100", "service": "1ms",
                                                                      "throughput": "1/s"}])),)),
@@ -80,6 +92,25 @@ def test_a_graph_of_a_thousand_stages_is_planned() -> None:
     chain = [a_stage("s0"), *(a_stage(f"s{i}", after=[f"s{i - 1}"]) for i in range(1, 1000))]
     made = plan(a_problem(a_clinic(), a_model(), a_pipeline("mail", *chain, rate="0.001/s")))
     assert len(made.workloads[0].assignments[0].stages) == 1000
+
+
+@pytest.mark.parametrize("spec", [
+    {"spread": [{"stage": "triage", "by": "site", "most": 0}]},
+    {"spread": [{"stage": "triage", "by": "site", "most": 1.1}]},
+    {"spread": [{"stage": "triage", "by": "planet", "most": 0.5}]},
+    {"apart": [{"stages": ["triage"], "by": "site"}]},
+    {"apart": [{"stages": ["triage", "sum", "draft"], "by": "site"}]},
+    {"tolerates": "moved"},
+])  # fmt: skip
+def test_a_rule_of_places_outside_its_range_is_no_pipeline(spec: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        a_pipeline(**spec)
+
+
+@pytest.mark.parametrize("sites", [[], "clinic", 3, {"role": 3}, ["Not a name"]])
+def test_a_pin_is_labels_or_names(sites: Any) -> None:
+    with pytest.raises(ValidationError):
+        a_pipeline("mail", a_stage(sites=sites))
 
 
 @pytest.mark.parametrize("hardware", [[], [a_box(memory="0GiB")], [a_box(disk="0B")]])

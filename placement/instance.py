@@ -19,7 +19,6 @@ from placement.propagation import Labels, propagate
 from placement.routes import Route, Router
 from placement.rulings import Rulings
 from sites.country import country_of
-from sites.noun import matches
 from sites.site import Site
 
 
@@ -135,7 +134,7 @@ def _workload(
     return Workload(
         pipeline=pipeline,
         origin=origin,
-        rate=rate_at(pipeline, origin),
+        rate=pipeline.rate_at(origin),
         priority=exact(spec.priority),
         utilisation=exact(spec.utilisation),
         labels=labels,
@@ -145,11 +144,3 @@ def _workload(
         stored={s.knowledge: candidates.problem.stores[s.knowledge].spec.size for s in stages if s.knowledge},
         router=router,
     )
-
-
-def rate_at(pipeline: Pipeline, origin: Site) -> Fraction:
-    """Return requests per second at an origin: the first of `rates` that selects it, else the pipeline's own."""
-    for own in pipeline.spec.rates:
-        if matches(own.sites, origin.metadata.labels):
-            return own.rate
-    return pipeline.spec.rate

@@ -9,9 +9,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, Posi
 
 from sites.country import CountryCode
 from sites.data import DataClass, Identifiability, Purpose
-from sites.noun import AsTuple, Metadata, Name, Names, Noun, OneOrMany, Person, Selector, Strings
+from sites.noun import AsTuple, Metadata, Name, Names, Noun, OneOrMany, Person, Selector, Strings, matches
 from sites.quantity import Bytes, Microseconds, PerSecond
-from sites.site import Basis
+from sites.site import Basis, Site
 
 BUILT_IN_TASKS = ("quote", "queue")
 """Tasks that need no model: no pool, no time, no cost."""
@@ -59,12 +59,14 @@ class Stage(Noun):
     """One step: it receives exactly what `after` names and sends `output` bytes on.
 
     A stage without `models` is built in. `share` is the fraction of requests that reach it. `sites` pins it to the
-    sites that a selector selects or that are named; None pins nothing.
+    sites that a selector selects or that are named; None pins nothing. `retain` is how long its copies stay, queued
+    ones included, in microseconds; `parameters` are what it runs with.
     """
 
     name: Name
     task: Task
     models: Names = ()
+    parameters: dict[str, str | int | bool] = {}
     quality: dict[str, float] = {}
     knowledge: Name | None = None
     after: Names = ("input",)
@@ -135,3 +137,10 @@ class Pipeline(Noun):
     def name(self) -> str:
         """Return the pipeline's name."""
         return self.metadata.name
+
+    def rate_at(self, origin: Site) -> Fraction:
+        """Return requests per second at an origin: the first of `rates` that selects it, else the pipeline's own."""
+        for own in self.spec.rates:
+            if matches(own.sites, origin.metadata.labels):
+                return own.rate
+        return self.spec.rate

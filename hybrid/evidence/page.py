@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hybrid.evidence import picture
+from hybrid.picture.page import size, stylesheet
 
 COLLAPSE_AFTER = 40
 """Tables of more rows than this are folded."""
@@ -24,9 +25,8 @@ def render(report: Mapping[str, Any]) -> str:
     environment.filters.update(
         size=size, span=span, count=lambda number: f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
     )
-    style = environment.loader.get_source(environment, "report.css")[0] if environment.loader else ""
     return environment.get_template("report.html.j2").render(
-        report, r=report, picture=Markup(picture.draw(report)), style=Markup(style), collapse=COLLAPSE_AFTER
+        report, r=report, picture=Markup(picture.draw(report)), style=Markup(stylesheet()), collapse=COLLAPSE_AFTER
     )
 
 
@@ -38,11 +38,3 @@ def to_json(report: Mapping[str, Any]) -> str:
 def span(ids: list[str]) -> str:
     """Return the first and last of a site's records as `site#first–last`."""
     return ids[0] if len(ids) == 1 else f"{ids[0]}–{ids[-1].rpartition('#')[2]}"
-
-
-def size(number: int) -> str:
-    """Return a number of bytes for people."""
-    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if number >= scale:
-            return f"{number / scale:.1f} {unit}"
-    return f"{number} B"

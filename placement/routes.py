@@ -56,6 +56,7 @@ class Network:
     wires: Mapping[Hop, Link]
     neighbours: Mapping[str, tuple[str, ...]]
     intermittent: frozenset[str]
+    _left: dict[tuple[str, ...], Network] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, sites: Iterable[Site]) -> Network:
@@ -71,6 +72,16 @@ class Network:
         modes = {site.name: site.spec.connectivity.mode for site in found}
         waiting = frozenset(name for name, mode in modes.items() if mode == "intermittent")
         return cls(wires, {name: tuple(names) for name, names in around.items()}, waiting)
+
+    def without(self, lost: tuple[str, ...]) -> Network:
+        """Return what is left when a site, or the wire between two, is gone; the same object for the same loss."""
+        if lost not in self._left:
+            one = lost[0]
+            gone = {hop for hop in self.wires if (one in hop if len(lost) == 1 else tuple(sorted(hop)) == lost)}
+            wires = {hop: link for hop, link in self.wires.items() if hop not in gone}
+            around = {a: tuple(b for b in ends if (a, b) not in gone) for a, ends in self.neighbours.items()}
+            self._left[lost] = Network(wires, around, self.intermittent)
+        return self._left[lost]
 
     def carries(self, hop: Hop, is_async: bool) -> bool:
         """Return whether a hop carries such a flow: a synchronous one has no intermittent end."""

@@ -16,7 +16,7 @@ from sites.data import UNLABELLED, is_or_descends
 from sites.policy import Instrument, Rule
 from sites.question import Question, Window
 from sites.site import Assurance, Basis, Party, Site
-from sites.truth import all_of, any_of
+from sites.truth import all_of, any_of, negate
 
 _BASES: tuple[str, ...] = get_args(Basis)
 
@@ -66,6 +66,35 @@ def _compellable(rule: Rule, question: Question, ground: Ground) -> Truth:
     regions = rule.compellable_by.within
     truths = (within(place, regions) for place in question.compellers)
     return any_of(truths) if rule.effect == "prohibit" else all_of(truths)
+
+
+def _readable(rule: Rule, question: Question, ground: Ground) -> Truth:
+    """In transit a reader holds a key, anywhere else everybody who takes part reads (invariant 11)."""
+    assert rule.readable_by is not None
+    regions = rule.readable_by.within
+    if question.activity != "transit":
+        truths = [within(place, regions) for place in question.compellers]
+        return any_of(truths) if rule.effect == "prohibit" else all_of(truths)
+    chains = [chain for involved in question.parties for chain in _chains(involved.party)]
+    if rule.effect == "prohibit":
+        return any_of(all_of((_holds_keys(chain), any_of(_inside(chain, regions)))) for chain in chains)
+    return all_of(any_of((negate(_holds_keys(chain)), all_of(_inside(chain, regions)))) for chain in chains)
+
+
+def _chains(party: Party | None) -> Iterator[tuple[Party | None, ...]]:
+    """Yield for a party, and for each of its controllers, that one followed by all who control it; None is unknown."""
+    controllers = [] if party is None else [None] if party.controlled_by is None else party.controlled_by
+    above = [chain for controller in controllers for chain in _chains(controller)]
+    yield (party, *(chain[0] for chain in above))
+    yield from above
+
+
+def _holds_keys(chain: tuple[Party | None, ...]) -> Truth:
+    return None if chain[0] is None else chain[0].holds_keys
+
+
+def _inside(chain: tuple[Party | None, ...], regions: tuple[str, ...]) -> Iterator[Truth]:
+    return (within(None if party is None else party.country, regions) for party in chain)
 
 
 def _purposes(rule: Rule, question: Question, ground: Ground) -> Truth:
@@ -155,6 +184,7 @@ def _named(name: str, site: Site) -> Truth:
 CONDITIONS: dict[str, Condition] = {
     "countries": _countries,
     "compellable_by": _compellable,
+    "readable_by": _readable,
     "instrument": _instrument,
     "assurances": _assurances,
     "purposes": _purposes,

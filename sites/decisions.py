@@ -11,7 +11,7 @@ from typing import Any
 
 from sites.country import country_of
 from sites.data import UNKNOWN_LABEL, Label, reidentified
-from sites.question import Involved, Question, taking_part
+from sites.question import Question, taking_part, with_subprocessors
 from sites.site import Activity, Link, Site
 from sites.verdict import Evaluator, Verdict, worst
 
@@ -79,15 +79,16 @@ def hop_places(link: Link, a: Site, b: Site) -> tuple[str | None, ...]:
 def hop_questions(label: Label, link: Link, a: Site, b: Site, origin: Site) -> Iterator[Question]:
     """Yield every question that the hop from `a` to `b` over `link` raises, atom by atom.
 
-    Unless TLS passes through, whoever ends it processes in each of the hop's countries.
+    Unless TLS passes through, whoever ends it processes in each of the hop's countries, and so does each of its
+    sub-processors.
     """
     parties = (*taking_part(a), *taking_part(b))
-    intermediary = None if link.tls == "passthrough" else (Involved("intermediary", link.intermediary),)
+    ending = () if link.tls == "passthrough" else tuple(with_subprocessors("intermediary", link.intermediary))
     for atom in label or UNKNOWN_LABEL:
         for place in hop_places(link, a, b):
             yield Question(atom, "transit", place, parties, None, origin, None, (a, b))
-            if intermediary is not None:
-                yield Question(atom, "process", place, intermediary, None, origin, None, (a, b))
+            for involved in ending:
+                yield Question(atom, "process", place, (involved,), None, origin, None, (a, b))
 
 
 def decide_hop(evaluator: Evaluator, label: Label, link: Link, a: Site, b: Site, origin: Site) -> Verdict:

@@ -9,6 +9,7 @@ from pydantic import Field
 from sites.country import CountryCode, Region
 from sites.data import DataClass, DeclaredAtom, Identifiability, Purpose
 from sites.noun import AsTuple, Digest, Metadata, Name, Names, Noun, OneOrMany, OneOrManyOf, Person
+from sites.quantity import Microseconds
 from sites.site import Activity, Basis, Day
 
 ORG_DEFAULT = "org-default"
@@ -32,6 +33,12 @@ class CompellableBy(Noun):
     within: Annotated[tuple[Region, ...], AsTuple, Field(min_length=1)]
 
 
+class ReadableBy(Noun):
+    """The condition on who can read: every reader (permit, require) lies within these regions."""
+
+    within: Annotated[tuple[Region, ...], AsTuple, Field(min_length=1)]
+
+
 class Validity(Noun):
     """First and last day of force, both included; None is open."""
 
@@ -45,10 +52,11 @@ class Rule(Noun):
     Selectors. A permit covers an atom whose every law lies within `law`; a requirement or prohibition concerns one of
     which any does. Conditions. Lists name alternatives. `countries` is about the place of the decision (`ORIGIN` is
     the origin's own country); `purposes` about the stage's purpose, which is one of them or lies below;
-    `identifiability` about the atom; `assurances` about the site (of a hop both ends, in a prohibition either; unknown
-    for an intermediary); `basis` is reached by each site's facts, each party's with its controllers', and the
-    instrument's or assurance's that counts. `confidence` omitted is low in a pack and high in the organisation's own
-    rules.
+    `readableBy` is where encryption is relied on: in transit only who holds keys reads, anywhere else everybody who
+    takes part, as for `compellableBy`; `identifiability` about the atom; `assurances` about the site (of a hop both
+    ends, in a prohibition either; unknown for an intermediary); `basis` is reached by each site's facts, each party's
+    with its controllers', and the instrument's or assurance's that counts. `confidence` omitted is low in a pack and
+    high in the organisation's own rules.
     """
 
     id: Name
@@ -58,6 +66,7 @@ class Rule(Noun):
     law: Annotated[tuple[Region, ...] | None, OneOrMany] = None
     countries: Annotated[tuple[Region | Literal["ORIGIN"], ...] | None, OneOrMany] = None
     compellable_by: CompellableBy | None = None
+    readable_by: ReadableBy | None = None
     instrument: Annotated[tuple[str, ...] | None, OneOrMany] = None
     assurances: Annotated[tuple[str, ...] | None, OneOrMany] = None
     purposes: Annotated[tuple[Purpose, ...] | None, OneOrMany] = None
@@ -87,7 +96,10 @@ class Instrument(Noun):
 
 
 class Declassifier(Noun):
-    """A registered stage at which labels fall; `digest` is that of the stage's only approved model."""
+    """A registered stage at which labels fall; `digest` is that of the stage's only approved model.
+
+    `parameters` are all that the stage runs with, as its Pipeline gives them.
+    """
 
     stage: Name
     digest: Digest
@@ -98,6 +110,22 @@ class Declassifier(Noun):
     sites: Names
     approver: Person
     until: Day
+
+
+class Approver(Noun):
+    """Who may approve that labels of a data class, or one below it, fall: from the first day to the last, included."""
+
+    name: Person
+    data: DataClass
+    since: Day = Field(alias="from")
+    until: Day
+
+
+class Retention(Noun):
+    """The longest that any copy of a data class may exist, backups included; `most` in microseconds."""
+
+    data: DataClass
+    most: Microseconds
 
 
 class Waiver(Noun):
@@ -123,12 +151,18 @@ class NoPack(Noun):
 
 
 class PolicySpec(Noun):
-    """The organisation's layer, and the packs and facts it stands on."""
+    """The organisation's layer, and the packs and facts it stands on.
+
+    `approvers` are all who may approve a declassifier, `retention` all that bounds copies; None leaves invariants 4 and
+    18 unchecked.
+    """
 
     packs: Names = ()
     adopt: Annotated[tuple[str, ...], AsTuple] = ()
     instruments: Annotated[tuple[Instrument, ...], AsTuple] = ()
     declassifiers: Annotated[tuple[Declassifier, ...], AsTuple] = ()
+    approvers: Annotated[tuple[Approver, ...] | None, AsTuple] = None
+    retention: Annotated[tuple[Retention, ...] | None, AsTuple] = None
     waivers: Annotated[tuple[Waiver, ...], AsTuple] = ()
     no_pack: Annotated[tuple[NoPack, ...], AsTuple] = ()
     rules: Annotated[tuple[Rule, ...], AsTuple] = ()

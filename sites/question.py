@@ -86,10 +86,17 @@ def _reach(party: Party | None) -> Iterator[str | None]:
 def taking_part(site: Site) -> tuple[Involved, ...]:
     """Return everybody who can touch what runs at `site`: the expected roles, named or not, then the further ones.
 
-    Support is left out only where the site says `access: {support: none}`.
+    Each is followed by its sub-processors. Support is left out only where the site says `access: {support: none}`.
     """
     named = site.spec.parties
     roles = [*EXPECTED_ROLES, *sorted(role for role in named if role not in EXPECTED_ROLES)]
     if site.spec.access.support == "none":
         roles.remove("support")
-    return tuple(Involved(role, named.get(role)) for role in roles)
+    return tuple(involved for role in roles for involved in with_subprocessors(role, named.get(role)))
+
+
+def with_subprocessors(role: str, party: Party | None) -> Iterator[Involved]:
+    """Yield a party in its role, then everybody whom it lets process on its behalf, recursively (invariant 14)."""
+    yield Involved(role, party)
+    for hired in (party.subprocessors if party else None) or ():
+        yield from with_subprocessors(f"{role}'s sub-processor", hired)

@@ -53,11 +53,16 @@ IsaName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.]{0,31}$")]
 
 
 class Party(Noun):
-    """Somebody who can touch data: unknown where a field is None, independent where `controlled_by` is empty."""
+    """Somebody who can touch data: unknown where a field is None, independent where `controlled_by` is empty.
+
+    Whoever takes part brings its `subprocessors`, and theirs, who then take part too; `()` declares that there are
+    none, None leaves invariant 14 unchecked. Of a controller, who takes no part, they are not asked.
+    """
 
     name: str
     country: CountryCode | None = None
     controlled_by: Annotated[tuple[Party, ...] | None, AsTuple] = None
+    subprocessors: Annotated[tuple[Party, ...] | None, AsTuple] = None
     holds_keys: bool | None = None
     basis: Basis | None = None
 
@@ -129,11 +134,25 @@ class Taint(Noun):
     reason: Annotated[str, AfterValidator(_reason)]
 
 
+class Erasure(Noun):
+    """That what is kept here can be erased: the last copy, backups included, is gone `within` microseconds."""
+
+    within: Microseconds
+
+
+class Medium(Noun):
+    """What crosses the air gap of a site by hand: which way it may go, and what it carries."""
+
+    kind: Name
+    direction: Literal["in", "out", "both"]
+    carries: Annotated[tuple[Literal["bundle", "receipt", "evidence"], ...], Field(min_length=1), AsTuple]
+
+
 class SiteSpec(Noun):
     """The facts of a site; a missing fact is unknown and never a default that permits.
 
     `assurances` None is unknown, a list is all that it holds; `activities` names the place of an activity (backup, log,
-    failover) that happens elsewhere than at `location`.
+    failover) that happens elsewhere than at `location`. `media` are all that cross to a disconnected site.
     """
 
     location: Place | None = None
@@ -143,6 +162,8 @@ class SiteSpec(Noun):
     assurances: Annotated[tuple[Assurance, ...] | None, AsTuple] = None
     activities: dict[Elsewhere, Place] = {}
     telemetry: Literal["none"] | Place | None = None
+    erasure: Erasure | None = None
+    media: Annotated[tuple[Medium, ...] | None, AsTuple] = None
     hardware: Annotated[tuple[Hardware, ...], AsTuple] = ()
     connectivity: Connectivity
     taints: Annotated[tuple[Taint, ...], AsTuple] = ()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import get_args
 
-from placement.check.logic import below, every, related, some
+from placement.check.logic import below, every, opposite, related, some
 from sites.country import Truth, country_of, within
 from sites.data import UNLABELLED, Atom
 from sites.policy import Instrument, PolicySpec, Rule
@@ -132,6 +132,32 @@ def _compellable_by(ground: Ground) -> Truth:
     return some(answers) if ground.rule.effect == "prohibit" else every(answers)
 
 
+def _readable_by(ground: Ground) -> Truth:
+    """Weigh who can read: in transit only holders of keys, elsewhere everybody who can be compelled there."""
+    case, prohibits = ground.case, ground.rule.effect == "prohibit"
+    regions = ground.rule.readable_by.within if ground.rule.readable_by else ()
+    if case.activity != "transit":
+        answers = [within(place, regions) for place in compellers(case)]
+        return some(answers) if prohibits else every(answers)
+    each = [reader for party in case.parties for reader in _family(party)]
+    answers = []
+    for reader in each:
+        countries = [within(country, regions) for country in _chain(reader)]
+        keyed = reader.holds_keys if reader else None
+        answers.append(every((keyed, some(countries))) if prohibits else some((opposite(keyed), every(countries))))
+    return some(answers) if prohibits else every(answers)
+
+
+def _family(party: Party | None) -> Iterator[Party | None]:
+    """Yield a party and everybody who controls it, near or far; None for one who is unknown."""
+    yield party
+    if party is None:
+        return
+    above: tuple[Party | None, ...] = (None,) if party.controlled_by is None else party.controlled_by
+    for controller in above:
+        yield from _family(controller)
+
+
 def _instrument(ground: Ground) -> Truth:
     return some(
         _covered(instrument, ground)
@@ -206,6 +232,7 @@ def _bases(party: Party | None) -> Iterator[str | None]:
 CONDITIONS: dict[str, Callable[[Ground], Truth]] = {
     "countries": _countries,
     "compellable_by": _compellable_by,
+    "readable_by": _readable_by,
     "instrument": _instrument,
     "assurances": _assurances,
     "purposes": _purposes,

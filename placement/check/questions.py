@@ -15,6 +15,9 @@ from sites.site import EXPECTED_ROLES, Activity, Party, Site
 Involved = tuple[str, Party | None]
 """A role and who has it; None is an unknown party."""
 
+SUBPROCESSOR = "'s sub-processor"
+"""What follows a role in the name of those who process for it."""
+
 ALWAYS: tuple[Activity, ...] = ("process", "log")
 KEEPING: tuple[Activity, ...] = ("store", "backup")
 
@@ -31,11 +34,22 @@ class Decision:
 
 
 def parties_at(site: Site) -> tuple[Involved, ...]:
-    """Return everybody who takes part at a site: the expected roles, further roles, support unless there is none."""
+    """Return everybody who takes part at a site: the expected roles, further roles, support unless there is none.
+
+    Behind each stand those who process for it, and behind them theirs.
+    """
     named = site.spec.parties
     roles = [*EXPECTED_ROLES, *(role for role in named if role not in EXPECTED_ROLES)]
     without = {"support"} if site.spec.access.support == "none" else set()
-    return tuple((role, named.get(role)) for role in roles if role not in without)
+    return tuple(each for role in roles if role not in without for each in hired_by(role, named.get(role)))
+
+
+def hired_by(role: str, party: Party | None) -> tuple[Involved, ...]:
+    """Return a party under its role, and its sub-processors under theirs."""
+    found: list[Involved] = [(role, party)]
+    for other in party.subprocessors or () if party else ():
+        found += hired_by(role + SUBPROCESSOR, other)
+    return tuple(found)
 
 
 def names_of(site: Site) -> Names:
@@ -127,9 +141,9 @@ class Questions:
         for place in self._crossed(a, b):
             case = self._hop_case(atom, "transit", place, everybody, ends, origin)
             yield Decision(atom, "transit", place, None, self._judge.decide(case))
-            if link.tls != "passthrough":
-                case = self._hop_case(atom, "process", place, (link.intermediary,), ends, origin)
-                yield Decision(atom, "process", place, "intermediary", self._judge.decide(case))
+            for role, party in hired_by("intermediary", link.intermediary) if link.tls != "passthrough" else ():
+                case = self._hop_case(atom, "process", place, (party,), ends, origin)
+                yield Decision(atom, "process", place, role, self._judge.decide(case))
 
     def _crossed(self, a: str, b: str) -> tuple[str | None, ...]:
         """Return each country of a hop once: those of `transit` and of the two ends; None for what is unknown."""

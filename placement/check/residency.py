@@ -9,7 +9,7 @@ from placement.check.document import FlowEntry, StageEntry, TargetEntry, planned
 from placement.check.evaluator import Reason
 from placement.check.graph import INPUT, declared, graph, senders
 from placement.check.labels import joined_with_keys, within
-from placement.check.questions import Decision
+from placement.check.questions import SUBPROCESSOR, Decision
 from placement.check.result import Finding
 from placement.check.snapshot import serves
 from placement.pipeline import Stage
@@ -32,10 +32,14 @@ def number_of(decision: Decision, reason: Reason) -> int:
         return 13
     if tests & {"applicability", "no-pack"}:
         return 8
+    if decision.role is not None and decision.role.endswith(SUBPROCESSOR):
+        return 14
     if decision.role == "intermediary":
         return 16
     if decision.role is not None:
         return 12 if decision.role in EXPECTED_ROLES else 14
+    if "readable_by" in tests and "compellable_by" not in tests:
+        return 11
     if "compellable_by" in tests and "countries" not in tests:
         return 10
     if "instrument" in tests:

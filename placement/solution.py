@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
@@ -13,6 +13,7 @@ from placement.cost import egress_per_hour
 from placement.graph import Edge, Graph
 from placement.instance import Instance, Workload
 from placement.latency import slowest_us
+from placement.losses import Loss, after, losses_on
 from placement.routes import Hop, Route
 
 HOP_LIMIT = Fraction(7, 10)
@@ -21,10 +22,35 @@ HOP_LIMIT = Fraction(7, 10)
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How one workload is served: a graph (the declared one unless degraded) and an option for each of its stages."""
+    """How one workload is served: a graph (the declared one unless degraded) and an option for each of its stages.
+
+    Attributes:
+        fraction: of the workload's requests; below one only where the pipeline may be split.
+        beside: how the other fractions are served, each without anything beside it.
+    """
 
     graph: Graph
     options: Mapping[str, Option]
+    fraction: Fraction = Fraction(1)
+    beside: tuple[Choice, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Choice, ...]:
+        """Return every assignment of the workload, this one first."""
+        return (self, *self.beside)
+
+    @property
+    def is_degraded(self) -> bool:
+        """Return whether any fraction is served with a fallback."""
+        return any(part.graph.replaced for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How the workloads that survive a loss, and that it touches, are served then."""
+
+    loss: Loss
+    choices: Mapping[str, Choice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +63,7 @@ class Solution:
         bound: cost per hour that no plan with as little unplaced, degraded and moved can beat.
         is_proven: whether every goal was proved optimal.
         work: a measure of effort that no clock enters.
+        failures: what happens after each loss that touches a workload with `survive: 1`, in order.
     """
 
     choices: Mapping[str, Choice]
@@ -44,21 +71,27 @@ class Solution:
     bound: Fraction
     is_proven: bool
     work: int
+    failures: tuple[Failure, ...] = ()
 
 
 @dataclass(slots=True)
 class PoolLoad:
-    """What falls on one pool: requests per second, the same over each workload's utilisation, knowledge beside it."""
+    """What falls on one pool: requests per second, the same over each workload's utilisation, knowledge beside it.
+
+    Attributes:
+        spare: replicas that it takes after the loss that asks most of it.
+    """
 
     pool: Pool
     load: Fraction = Fraction(0)
     wanted: Fraction = Fraction(0)
     stores: dict[str, int] = field(default_factory=dict)
+    spare: int = 0
 
     @property
     def replicas(self) -> int:
         """Return how many whole replicas it takes."""
-        return ceil(self.wanted / self.pool.throughput)
+        return max(ceil(self.wanted / self.pool.throughput), self.spare)
 
     @property
     def demand(self) -> Demand:
@@ -90,30 +123,61 @@ class Tally:
         return self.pools_per_hour + self.egress
 
 
-def tally(instance: Instance, choices: Mapping[str, Choice]) -> Tally:
-    """Return what a set of choices takes of pools and wires."""
+def tally(instance: Instance, choices: Mapping[str, Choice], failures: Iterable[Failure] = ()) -> Tally:
+    """Return what a set of choices takes of pools and wires; pools cover the failures too, wires and egress do not."""
     total = Tally()
     for name, choice in sorted(choices.items()):
         _add(total, instance.workloads[name], choice)
+    for failure in failures:
+        for key, entry in tally_after(instance, choices, failure).pools.items():
+            own = total.pools.setdefault(key, PoolLoad(entry.pool))
+            own.spare = max(own.spare, entry.replicas)
+            own.stores |= entry.stores
     return total
 
 
+def tally_after(instance: Instance, choices: Mapping[str, Choice], failure: Failure) -> Tally:
+    """Return what is taken after a loss: by all that it does not touch, and by those that survive it."""
+    total = Tally()
+    for name, choice in sorted(choices.items()):
+        workload = instance.workloads[name]
+        if name in failure.choices:
+            _add(total, after(instance, workload, failure.loss), failure.choices[name])
+        elif not is_touched(workload, choice, failure.loss):
+            _add(total, workload, choice)
+    return total
+
+
+def is_touched(workload: Workload, choice: Choice, loss: Loss) -> bool:
+    """Return whether a workload loses its origin, a stage or a flow; it then ends unless it survives."""
+    return loss.takes(workload.origin.name) or loss in exposed(workload, choice)
+
+
+def exposed(workload: Workload, choice: Choice) -> set[Loss]:
+    """Return every loss, its origin's apart, that a choice does not outlive as it is."""
+    home = workload.origin.name
+    found = {Loss((option.site,)) for part in choice.parts for option in part.options.values()}
+    found.update(loss for part in choice.parts for _, route in routed(workload, part) for loss in losses_on(route))
+    return found - {Loss((home,))}
+
+
 def _add(total: Tally, workload: Workload, choice: Choice) -> None:
-    _add_stages(total, workload, choice)
-    for edge, route in routed(workload, choice):
-        rate = workload.rate * edge.share
-        total.egress += egress_per_hour(rate, edge.bytes, route.price)
-        for hop in route.hops:
-            total.hops[hop] = total.hops.get(hop, Fraction(0)) + rate * edge.bytes * 8
+    for part in choice.parts:
+        _add_stages(total, workload, part)
+        for edge, route in routed(workload, part):
+            rate = workload.rate * edge.share * part.fraction
+            total.egress += egress_per_hour(rate, edge.bytes, route.price)
+            for hop in route.hops:
+                total.hops[hop] = total.hops.get(hop, Fraction(0)) + rate * edge.bytes * 8
 
 
-def _add_stages(total: Tally, workload: Workload, choice: Choice) -> None:
-    for stage in choice.graph.stages:
-        pool = choice.options[stage.name].pool
+def _add_stages(total: Tally, workload: Workload, part: Choice) -> None:
+    for stage in part.graph.stages:
+        pool = part.options[stage.name].pool
         if pool is None:
             continue
         entry = total.pools.setdefault(pool.key, PoolLoad(pool))
-        rate = workload.stage_rate(stage)
+        rate = workload.stage_rate(stage) * part.fraction
         entry.load += rate
         entry.wanted += rate / workload.utilisation
         if stage.knowledge is not None:
@@ -131,17 +195,21 @@ def share_of(workload: Workload, choice: Choice, total: Tally) -> Fraction:
     return sum(shares, own.egress)
 
 
-def routed(workload: Workload, choice: Choice) -> Iterator[tuple[Edge, Route]]:
-    """Yield every flow of a choice with its route. Raises LookupError when an engine chose what no route joins."""
-    for edge in choice.graph.edges:
-        route = workload.route(edge, *workload.ends(edge, choice.options))
+def routed(workload: Workload, part: Choice) -> Iterator[tuple[Edge, Route]]:
+    """Yield every flow of one assignment with its route. Raises LookupError when no route joins what was chosen."""
+    for edge in part.graph.edges:
+        route = workload.route(edge, *workload.ends(edge, part.options))
         if route is None:
             raise LookupError(f"{workload.id}: no permitted route for {edge.source} to {edge.target}")
         yield edge, route
 
 
 def latency_us(workload: Workload, choice: Choice) -> Fraction:
-    """Return the latency of a choice's slowest path, in microseconds."""
-    times = {name: workload.stage_time(option) for name, option in choice.options.items()}
-    ways = {(edge.source, edge.target): route for edge, route in routed(workload, choice)}
-    return slowest_us(choice.graph, times, ways)
+    """Return the latency of the slowest path of a choice's slowest part, in microseconds."""
+    return max(_slowest_us(workload, part) for part in choice.parts)
+
+
+def _slowest_us(workload: Workload, part: Choice) -> Fraction:
+    times = {name: workload.stage_time(option) for name, option in part.options.items()}
+    ways = {(edge.source, edge.target): route for edge, route in routed(workload, part)}
+    return slowest_us(part.graph, times, ways)

@@ -1,0 +1,97 @@
+"""What everybody else takes of pools and wires: the room in which one workload is tried."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from placement.candidates import PoolKey
+from placement.instance import Instance, Workload
+from placement.problem import Problem
+from placement.routes import Hop
+from placement.solution import HOP_LIMIT, Choice, PoolLoad, routed, tally
+
+GroupKey = tuple[str, str]
+"""A site and one of its hardware groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is taken when one workload is away.
+
+    Attributes:
+        pools: load by hardware group and pool.
+        hops: bits per second by hop and direction.
+    """
+
+    pools: Mapping[GroupKey, Mapping[PoolKey, PoolLoad]]
+    hops: Mapping[Hop, Fraction]
+
+    def pool(self, key: PoolKey) -> PoolLoad | None:
+        """Return what others take of a pool; None when nobody does."""
+        return self.pools.get((key.site, key.hardware), {}).get(key)
+
+
+EMPTY = Room({}, {})
+"""The empty fleet, in which a workload is alone."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The loads of all choices, added up once; each workload's own are taken out when it is asked about."""
+
+    instance: Instance
+    choices: Mapping[str, Choice]
+    _whole: Room = field(init=False)
+    _readers: Counter[tuple[PoolKey, str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Add everything up."""
+        total = tally(self.instance, self.choices)
+        self._whole = Room(_grouped(total.pools), total.hops)
+        self._readers = Counter()
+        for name in self.choices if any(load.stores for load in total.pools.values()) else ():
+            self._readers.update(self._reads(name))
+
+    def _reads(self, name: str) -> Iterable[tuple[PoolKey, str]]:
+        own = tally(self.instance, {name: self.choices[name]})
+        return [(key, store) for key, load in own.pools.items() for store in load.stores]
+
+    def without(self, name: str) -> Room:
+        """Return what is taken when this workload is away."""
+        if name not in self.choices:
+            return self._whole
+        own = tally(self.instance, {name: self.choices[name]})
+        gone = {pair for pair in self._reads(name) if self._readers[pair] == 1}
+        pools = {group: dict(loads) for group, loads in self._whole.pools.items()}
+        for key, load in own.pools.items():
+            here = pools[key.site, key.hardware]
+            left = here[key].wanted - load.wanted
+            stores = {store: size for store, size in here[key].stores.items() if (key, store) not in gone}
+            here[key] = PoolLoad(load.pool, load=here[key].load - load.load, wanted=left, stores=stores)
+            if left <= 0:
+                del here[key]
+        hops = {hop: load - own.hops.get(hop, Fraction(0)) for hop, load in self._whole.hops.items()}
+        return Room(pools, hops)
+
+
+def _grouped(pools: Mapping[PoolKey, PoolLoad]) -> dict[GroupKey, dict[PoolKey, PoolLoad]]:
+    found: dict[GroupKey, dict[PoolKey, PoolLoad]] = {}
+    for key, load in pools.items():
+        found.setdefault((key.site, key.hardware), {})[key] = load
+    return found
+
+
+def link_loads(
+    problem: Problem, workload: Workload, choice: Choice, room: Room
+) -> Iterator[tuple[tuple[str, str], Fraction, Fraction]]:
+    """Yield (hop, load with everybody else's, limit) in bits per second for each hop that a choice uses."""
+    own: dict[tuple[str, str], Fraction] = {}
+    for edge, route in routed(workload, choice):
+        for hop in route.hops:
+            own[hop] = own.get(hop, Fraction(0)) + workload.rate * edge.share * edge.bytes * 8
+    for hop, load in sorted(own.items()):
+        limit = problem.network.wires[hop].bandwidth * HOP_LIMIT
+        yield hop, load + room.hops.get(hop, Fraction(0)), limit

@@ -1,0 +1,300 @@
+"""The best way to serve one workload beside what others take: proven, in milliseconds, without a solver.
+
+Branch and bound over its own stages. Bounds are floats with a margin; what is accepted holds in exact arithmetic. Where
+first fit cannot pack what no volume forbids, or the tree grows too large, it says that it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil
+
+from placement.candidates import Option, Pool, PoolKey
+from placement.cost import egress_per_hour
+from placement.fit import Fit, Packer
+from placement.graph import ANSWER, INPUT, Edge, Graph
+from placement.instance import Workload
+from placement.latency import flow_us
+from placement.ledger import GroupKey, Room, link_loads
+from placement.model import possible
+from placement.pipeline import Stage
+from placement.problem import Problem
+from placement.solution import Choice, latency_us, routed
+
+MOST_STEPS = 20_000
+"""Options tried in one question; beyond, the solver is asked instead."""
+
+MARGIN = 1e-9
+NOTHING = Fraction(0)
+
+
+class UnsureError(Exception):
+    """Whether a way exists, or which is best, could not be decided here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one workload is served best, and what that costs more per hour than the plan without it."""
+
+    choice: Choice
+    per_hour: Fraction
+
+
+def best_way(
+    problem: Problem, workload: Workload, room: Room, graphs: Iterable[Graph], *, any_will_do: bool = False
+) -> Way | None:
+    """Return the cheapest way over the first of `graphs` that can be, or None when there is none.
+
+    Args:
+        room: what others take.
+        graphs: in the order of preference.
+        any_will_do: stop at the first way, whatever it costs.
+
+    Raises UnsureError.
+    """
+    spec = workload.pipeline.spec
+    if spec.survive or spec.split or spec.apart or spec.spread:
+        raise UnsureError(workload.id)
+    packer = Packer(room)
+    for graph in graphs:
+        options = possible(workload, graph)
+        if options is not None:
+            tree = _Tree(problem, workload, room, graph, options, packer, any_will_do)
+            if (way := tree.best()) is not None:
+                return way
+    return None
+
+
+@dataclass(slots=True)
+class _Branch:
+    """What is chosen so far."""
+
+    options: dict[str, Option] = field(default_factory=dict)
+    wanted: dict[PoolKey, Fraction] = field(default_factory=dict)
+    stores: dict[PoolKey, dict[str, int]] = field(default_factory=dict)
+    hops: dict[tuple[str, str], float] = field(default_factory=dict)
+    finished: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Tree:
+    """The search over one graph."""
+
+    problem: Problem
+    workload: Workload
+    room: Room
+    graph: Graph
+    allowed: Mapping[str, Sequence[Option]]
+    packer: Packer
+    any_will_do: bool
+    steps: int = 0
+    found: Way | None = None
+    doubtful: Fraction | None = None
+    _least: list[float] = field(default_factory=list)
+    _left: dict[tuple[str, str], float] = field(default_factory=dict)
+    _wants: dict[str, Fraction] = field(default_factory=dict)
+    _times: dict[PoolKey, float] = field(default_factory=dict)
+    _costs: dict[tuple[PoolKey, Fraction, Fraction], Fraction] = field(default_factory=dict)
+    _into: dict[str, list[Edge]] = field(default_factory=dict)
+    _flows: dict[tuple[str, str, str, str], tuple[float, float, tuple[tuple[str, str], ...]] | None] = field(
+        default_factory=dict
+    )
+
+    def best(self) -> Way | None:
+        """Return the cheapest way, or None. Raises UnsureError."""
+        self._into = {s.name: [e for e in self.graph.edges if e.target == s.name] for s in self.graph.stages}
+        self._bound_times()
+        self._bound_costs()
+        self._grow(0, _Branch(), 0.0)
+        if self.doubtful is not None and (self.found is None or self.doubtful < self.found.per_hour):
+            raise UnsureError(self.workload.id)
+        return self.found
+
+    # what any completion needs at least
+
+    def _flow(self, edge: Edge, a: str, b: str) -> tuple[float, float, tuple[tuple[str, str], ...]] | None:
+        """Return (cost per hour, microseconds, hops) of a flow between two sites; None when no route joins them."""
+        key = (edge.source, edge.target, a, b)
+        if key not in self._flows:
+            route = self.workload.route(edge, a, b)
+            self._flows[key] = None
+            if route is not None:
+                cost = egress_per_hour(self.workload.rate * edge.share, edge.bytes, route.price) if route.hops else 0
+                time = flow_us(edge.bytes, route) if edge.counts and route.hops else 0
+                self._flows[key] = float(cost), float(time), route.hops
+        return self._flows[key]
+
+    def _sites(self, end: str) -> list[str]:
+        if end in (INPUT, ANSWER):
+            return [self.workload.origin.name]
+        return list(dict.fromkeys(option.site for option in self.allowed[end]))
+
+    def _bound_times(self) -> None:
+        """Work out, from the last stage back, how long after a stage at a site the answer arrives at the earliest."""
+        if self.workload.limit_us is None:
+            return
+        for stage in reversed(self.graph.stages):
+            leaving = [edge for edge in self.graph.edges if edge.source == stage.name and edge.counts]
+            for site in self._sites(stage.name):
+                waits = [self._soonest(edge, site) for edge in leaving]
+                self._left[stage.name, site] = max(waits, default=0.0)
+
+    def _soonest(self, edge: Edge, site: str) -> float:
+        if edge.target == ANSWER:
+            flow = self._flow(edge, site, self.workload.origin.name)
+            return float("inf") if flow is None else flow[1]
+        waits = [
+            flow[1] + self._time(option) + self._left[edge.target, option.site]
+            for option in self.allowed[edge.target]
+            if (flow := self._flow(edge, site, option.site)) is not None
+        ]
+        return min(waits, default=float("inf"))
+
+    def _bound_costs(self) -> None:
+        """Work out what the stages from each on cost at least: their pools, and the flows into them."""
+        seen: dict[PoolKey, int] = {}
+        for stage in self.graph.stages:
+            for key in {option.pool.key for option in self.allowed[stage.name] if option.pool is not None}:
+                seen[key] = seen.get(key, 0) + 1
+        least = [0.0]
+        for stage in reversed(self.graph.stages):
+            costs = [self._alone(stage, option, seen) for option in self.allowed[stage.name]]
+            least.append(least[-1] + min(costs))
+        self._least = least[::-1]
+
+    def _alone(self, stage: Stage, option: Option, seen: Mapping[PoolKey, int]) -> float:
+        cost = 0.0
+        if option.pool is not None and seen[option.pool.key] == 1:
+            cost = float(self._more(option.pool, NOTHING, self._wanted(stage)))
+        for edge in self._into[stage.name]:
+            flows = (self._flow(edge, site, option.site) for site in self._sites(edge.source))
+            cost += min((flow[0] for flow in flows if flow is not None), default=0.0)
+        return cost
+
+    def _wanted(self, stage: Stage) -> Fraction:
+        if stage.name not in self._wants:
+            self._wants[stage.name] = self.workload.stage_rate(stage) / self.workload.utilisation
+        return self._wants[stage.name]
+
+    def _time(self, option: Option) -> float:
+        if option.pool is None:
+            return 0.0
+        if option.pool.key not in self._times:
+            self._times[option.pool.key] = float(self.workload.stage_time(option))
+        return self._times[option.pool.key]
+
+    def _more(self, pool: Pool, before: Fraction, wanted: Fraction) -> Fraction:
+        """Return what `wanted` more of a pool costs per hour, `before` being this workload's own already."""
+        known = (pool.key, before, wanted)
+        if known not in self._costs:
+            other = self.room.pool(pool.key)
+            there = before + (other.wanted if other else 0)
+            replicas = ceil((there + wanted) / pool.throughput) - ceil(there / pool.throughput)
+            self._costs[known] = replicas * pool.per_hour
+        return self._costs[known]
+
+    # the search
+
+    def _grow(self, index: int, branch: _Branch, cost: float) -> None:
+        if index == len(self.graph.stages):
+            self._accept(branch)
+            return
+        stage = self.graph.stages[index]
+        steps = []
+        for option in self.allowed[stage.name]:
+            step = self._step(stage, option, branch)
+            if step is not None:
+                steps.append((step, option))
+        for step, option in sorted(steps, key=lambda pair: pair[0][0]):
+            if self.any_will_do and self.found is not None:
+                return
+            if self.found is not None and cost + step[0] + self._least[index + 1] >= float(self.found.per_hour):
+                return
+            self.steps += 1
+            if self.steps > MOST_STEPS:
+                raise UnsureError(self.workload.id)
+            self._descend(index, stage, option, branch, cost, step)
+
+    def _step(self, stage: Stage, option: Option, branch: _Branch) -> tuple[float, float] | None:
+        """Return (cost, microseconds at which it is done) of a stage at an option; None when it cannot be there."""
+        cost, begun = 0.0, 0.0
+        for edge in self._into[stage.name]:
+            source = self.workload.origin.name if edge.source == INPUT else branch.options[edge.source].site
+            flow = self._flow(edge, source, option.site)
+            if flow is None:
+                return None
+            cost += flow[0]
+            if edge.counts:
+                begun = max(begun, branch.finished.get(edge.source, 0.0) + flow[1])
+        for edge in (e for e in self.graph.edges if e.source == stage.name and e.target == ANSWER):
+            flow = self._flow(edge, option.site, self.workload.origin.name)
+            if flow is None:
+                return None
+            cost += flow[0]
+        done = begun + self._time(option)
+        limit = self.workload.limit_us
+        counts = limit is not None and stage.name in self.graph.waiting
+        if counts and done + self._left[stage.name, option.site] > (limit or 0) * (1 + MARGIN):
+            return None
+        if option.pool is not None:
+            before = branch.wanted.get(option.pool.key, NOTHING)
+            cost += float(self._more(option.pool, before, self._wanted(stage)))
+        return cost, done
+
+    def _descend(
+        self, index: int, stage: Stage, option: Option, branch: _Branch, cost: float, step: tuple[float, float]
+    ) -> None:
+        wanted, stores = dict(branch.wanted), dict(branch.stores)
+        if option.pool is not None:
+            key = option.pool.key
+            wanted[key] = wanted.get(key, NOTHING) + self._wanted(stage)
+            read = {} if stage.knowledge is None else {stage.knowledge: self.workload.stored[stage.knowledge]}
+            stores[key] = {**stores.get(key, {}), **read}
+        options = {**branch.options, stage.name: option}
+        after = _Branch(options, wanted, stores, branch.hops, {**branch.finished, stage.name: step[1]})
+        if option.pool is not None and self._fits(after, (option.site, option.pool.key.hardware)) is False:
+            return
+        self._grow(index + 1, after, cost + step[0])
+
+    def _fits(self, branch: _Branch, at: GroupKey) -> Fit:
+        by_key = {o.pool.key: o for o in branch.options.values() if o.pool is not None}
+        own = {
+            key: (option, branch.wanted[key], branch.stores[key])
+            for key, option in by_key.items()
+            if (key.site, key.hardware) == at
+        }
+        return self.packer.fits(at, own)
+
+    def _accept(self, branch: _Branch) -> None:
+        """Keep a whole choice if it holds exactly and is cheaper."""
+        choice = Choice(self.graph, branch.options)
+        limit = self.workload.limit_us
+        if (limit is not None and latency_us(self.workload, choice) > limit) or self._fills_a_link(choice):
+            return
+        cost = self._cost(choice, branch)
+        if self.found is not None and cost >= self.found.per_hour:
+            return
+        if all(self._fits(branch, at) for at in {(key.site, key.hardware) for key in branch.wanted}):
+            self.found = Way(choice, cost)
+        elif self.doubtful is None or cost < self.doubtful:
+            self.doubtful = cost
+
+    def _fills_a_link(self, choice: Choice) -> bool:
+        return any(load > limit for _, load, limit in link_loads(self.problem, self.workload, choice, self.room))
+
+    def _cost(self, choice: Choice, branch: _Branch) -> Fraction:
+        cost = sum(
+            (
+                egress_per_hour(self.workload.rate * edge.share, edge.bytes, route.price)
+                for edge, route in routed(self.workload, choice)
+            ),
+            Fraction(0),
+        )
+        by_key = {o.pool.key: o for o in branch.options.values() if o.pool is not None}
+        for key, wanted in branch.wanted.items():
+            pool = by_key[key].pool
+            assert pool is not None
+            cost += self._more(pool, NOTHING, wanted)
+        return cost

@@ -1,0 +1,56 @@
+"""What a search chose, in the names and exact objects that `placement.solution.Solution` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from placement.candidates import Option, PoolKey
+from placement.capacity import Place
+from placement.instance import Instance, Workload
+from placement.search.compiled import Compiled
+from placement.search.layout import NOWHERE, Packing, Placing
+from placement.solution import Choice
+
+
+def decode(
+    compiled: Compiled, instance: Instance, placing: Placing, packing: Packing
+) -> tuple[dict[str, Choice], dict[PoolKey, tuple[Place, ...]]]:
+    """Return the choice of every placed workload by id, and node and device of every replica by pool.
+
+    Raises LookupError when a placing names an option that the instance does not have.
+    """
+    return dict(_choices(compiled, instance, placing)), _places(compiled, packing)
+
+
+def _choices(compiled: Compiled, instance: Instance, placing: Placing) -> Iterator[tuple[str, Choice]]:
+    works = compiled.layout.works
+    chosen = zip(placing.shape.tolist(), works.pipeline.tolist(), works.first_slot.tolist(), strict=False)
+    sites, pools = placing.site.tolist(), placing.pool.tolist()
+    for name, (shape, pipeline, first) in zip(compiled.workloads, chosen, strict=True):
+        if shape == NOWHERE:
+            continue
+        graph, slots = compiled.graphs[shape], compiled.slots[pipeline]
+        workload = instance.workloads[name]
+        options = {}
+        for stage in graph.stages:
+            slot = first + slots.index(stage.name)
+            key = None if pools[slot] == NOWHERE else compiled.pools[pools[slot]]
+            options[stage.name] = _option(workload, stage.name, compiled.sites[sites[slot]], key)
+        yield name, Choice(workload.graphs[compiled.graph_of(pipeline, shape)], options)
+
+
+def _option(workload: Workload, stage: str, site: str, key: PoolKey | None) -> Option:
+    for option in workload.options[stage]:
+        if option.site == site and (None if option.pool is None else option.pool.key) == key:
+            return option
+    raise LookupError(f"{workload.id}: {stage} may not run as {key or site}")
+
+
+def _places(compiled: Compiled, packing: Packing) -> dict[PoolKey, tuple[Place, ...]]:
+    """Return the replicas of each pool; nodes are counted within their group."""
+    pools, first_node = compiled.layout.pools, compiled.layout.groups.first_node
+    found: dict[PoolKey, list[Place]] = {}
+    for pool, node, device in zip(packing.pool.tolist(), packing.node.tolist(), packing.device.tolist(), strict=True):
+        place = node - int(first_node[pools.group[pool]]), None if device == NOWHERE else device
+        found.setdefault(compiled.pools[pool], []).append(place)
+    return {key: tuple(places) for key, places in found.items()}

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("hybrid.cli.explain", "Say why a workload is where it is, or why not elsewhere."),
     "whatif": ("hybrid.cli.whatif", "Plan again with something lost or changed, and show the difference."),
     "diff": ("hybrid.cli.diff", "Show what differs between two plans."),
+    "picture": ("hybrid.cli.picture", "Draw a plan as one HTML page: zones, sites, flows, what is not served."),
     "check": ("hybrid.cli.check", "Verify a plan against its fleet with an evaluator of its own."),
     "model": ("hybrid.cli.model", "Export, quantise, evaluate and approve models."),
     "trust": ("hybrid.cli.trust", "Make keys and sign metadata, several custodians in turn."),

@@ -23,6 +23,7 @@ from hybrid.evidence.reconciliation import (
 )
 from hybrid.evidence.sources import Source
 from hybrid.evidence.verifier import Flow, outcome, verdict_digest
+from hybrid.picture.places import site_facts
 from placement.problem import Problem
 
 SENTENCES = {
@@ -76,7 +77,7 @@ def build(
     found = reconcile(plan, digest, sources, period)
     names = planned_sites(plan)
     law = ground.law_facts(problem)
-    sites = [ground.site_facts(problem.sites[name]) for name in _shown(plan, names, found, problem)]
+    sites = [site_facts(problem.sites[name]) for name in _shown(plan, names, found, problem)]
     flows = _flows(plan, found, {site["name"]: site for site in sites})
     coverage = _coverage(names, sources, found, period)
     report: dict[str, Any] = {

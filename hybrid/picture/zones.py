@@ -1,8 +1,8 @@
 """Sites in their zones with the flows between them: one inline SVG.
 
-Sites that serve themselves stand on the left, sites that serve others on the right, zones one below the other. Lines are
-in the colour of their data class; colour is never alone: each carries its class's letter, and a table beside the picture
-says the same in words.
+Sites that serve themselves stand on the left, sites that serve others on the right, zones one below the other. Lines
+are in the colour of their data class; colour is never alone: each carries its class's letter, and a table beside the
+picture says the same in words.
 """
 
 from __future__ import annotations
@@ -124,9 +124,7 @@ def _lay_out(nodes: Iterable[Node]) -> tuple[dict[str, _Box], list[str], int]:
     return boxes, bands, y
 
 
-def _curves(
-    lines: Sequence[Line], boxes: Mapping[str, _Box], letters: Mapping[str, tuple[str, int]]
-) -> Iterator[str]:
+def _curves(lines: Sequence[Line], boxes: Mapping[str, _Box], letters: Mapping[str, tuple[str, int]]) -> Iterator[str]:
     """Yield each line as a curve; the ends on one side of a box share it evenly."""
     ports: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for number, line in enumerate(lines):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from placement import exact
 from placement.assembly import assemble
 from placement.causes import reasons
 from placement.errors import PlacementError
 from placement.instance import instance_of
-from placement.model import Move
+from placement.model import Current, Move
 from placement.plan import Plan
 from placement.problem import Problem
 
@@ -29,13 +27,12 @@ def plan(problem: Problem, *, current: Plan | None = None) -> Plan:
     return assemble(instance, solution, reasons(instance, solution.choices), exact.NAME)
 
 
-def places(plan: Plan) -> Mapping[str, Mapping[str, Move]]:
-    """Return where each stage of each workload of a plan is."""
-    return {
-        workload.id: {
-            stage.stage: (stage.site, stage.model or "", stage.variant or "", stage.hardware or "")
-            for assignment in workload.assignments
-            for stage in assignment.stages
-        }
-        for workload in plan.workloads
-    }
+def places(plan: Plan) -> Current:
+    """Return where each stage of each workload of a plan is: at one place, or at several where it is split."""
+    found: dict[str, dict[str, set[Move]]] = {}
+    for workload in plan.workloads:
+        stages = found.setdefault(workload.id, {})
+        for stage in (stage for assignment in workload.assignments for stage in assignment.stages):
+            place = (stage.site, stage.model or "", stage.variant or "", stage.hardware or "")
+            stages.setdefault(stage.stage, set()).add(place)
+    return found

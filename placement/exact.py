@@ -1,32 +1,36 @@
 """The proven optimum: one solve per goal, in their order, for each group of workloads that share anything.
 
 Goals are solved in turn and each is then held by a row, without penalties. Every solution is verified in exact
-arithmetic; what only a float allows is cut off and the goal is solved again.
+arithmetic; what only a float allows is cut off and the goal is solved again. Losses that have to be survived enter the
+model when a solution is exposed to them: one that is exposed to no others is the optimum under all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 
+from placement.aftermath import Aftermath
 from placement.candidates import PoolKey
-from placement.capacity import Demand, Place, pack
+from placement.capacity import Place
+from placement.components import components
 from placement.errors import PlacementError
-from placement.graph import ANSWER, INPUT
+from placement.faults import is_overfull, packed, too_slow
 from placement.highs import Solved
-from placement.instance import Instance, Workload
-from placement.model import Model, Move, as_floats, possible
-from placement.solution import HOP_LIMIT, Choice, Solution, latency_us, tally
+from placement.instance import Instance
+from placement.losses import Loss, survives
+from placement.model import Current, Model, as_floats, chosen, possible, read
+from placement.serving import Serving
+from placement.solution import Choice, Failure, Solution, exposed, tally
+
+__all__ = ["NAME", "Current", "can_all_be_placed", "components", "solve"]
 
 NAME = "exact"
 MOST_CUTS = 50
 COST_SCALE = 1000
 """The dearest column of the cost goal becomes this, so that relative tolerances mean the same in every currency."""
-
-Current = Mapping[str, Mapping[str, Move]]
-"""Where the stages of the current plan's workloads are."""
 
 
 def solve(instance: Instance, *, current: Current | None = None, must: Collection[str] = ()) -> Solution | None:
@@ -38,6 +42,7 @@ def solve(instance: Instance, *, current: Current | None = None, must: Collectio
     """
     choices: dict[str, Choice] = {}
     packing: dict[PoolKey, tuple[Place, ...]] = {}
+    failures: dict[Loss, dict[str, Choice]] = {}
     bound, is_proven, work = Fraction(0), True, 0
     for members in components(instance):
         found = _solve_component(instance, members, current, must)
@@ -45,8 +50,11 @@ def solve(instance: Instance, *, current: Current | None = None, must: Collectio
             return None
         choices |= found.choices
         packing |= found.packing
+        for failure in found.failures:
+            failures.setdefault(failure.loss, {}).update(failure.choices)
         bound, is_proven, work = bound + found.bound, is_proven and found.is_proven, work + found.work
-    return Solution(choices, packing, bound, is_proven, work)
+    together = tuple(Failure(loss, failures[loss]) for loss in sorted(failures, key=str))
+    return Solution(choices, packing, bound, is_proven, work, together)
 
 
 def can_all_be_placed(instance: Instance) -> bool:
@@ -55,56 +63,32 @@ def can_all_be_placed(instance: Instance) -> bool:
         if all(possible(workload, graph) is None for graph in workload.graphs):
             return False
     for members in components(instance) if len(instance.workloads) > 1 else [list(instance.workloads)]:
-        model = Model(instance)
-        for name in members:
-            model.add(instance.workloads[name], must=True)
-        model.close()
-        if _Run(model).minimise({}, Fraction(1)) is None:
+        if _settled(instance, members, set(members), lambda run: run.minimise({}, Fraction(1))) is None:
             return False
     return True
 
 
-def components(instance: Instance) -> list[list[str]]:
-    """Return groups of workload ids that share no site and no wire with one another: each is solved alone."""
-    parent: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while parent.setdefault(name, name) != name:
-            parent[name] = name = parent[parent[name]]
-        return name
-
-    for workload in instance.workloads.values():
-        for site in sorted(_touched(workload)):
-            parent[root(f"at {site}")] = root(workload.id)
-    groups: dict[str, list[str]] = {}
-    for name in instance.workloads:
-        groups.setdefault(root(name), []).append(name)
-    return list(groups.values())
-
-
-def _touched(workload: Workload) -> set[str]:
-    """Return every site at which a workload could run, or through which its flows could pass."""
-    found: set[str] = set()
-    home = workload.origin.name
-    for graph in workload.graphs:
-        places = {stage.name: {o.site for o in workload.options[stage.name]} for stage in graph.stages}
-        found.update(*places.values())
-        for edge in graph.edges:
-            for a in {home} if edge.source == INPUT else places[edge.source]:
-                for b in {home} if edge.target == ANSWER else places[edge.target]:
-                    route = workload.route(edge, a, b)
-                    found.update(route.sites if route is not None else ())
-    return found
-
-
 @dataclass(slots=True)
 class _Run:
-    """One component's solves so far."""
+    """One component's solves so far, under the losses that are known to matter."""
 
     model: Model
+    aftermaths: list[Aftermath]
     work: int = 0
     is_proven: bool = True
     cuts: int = 0
+
+    @classmethod
+    def of(cls, instance: Instance, members: Iterable[str], must: Collection[str], losses: Iterable[Loss]) -> _Run:
+        """Return the run of a component's model."""
+        model = Model(instance)
+        for name in members:
+            model.add(instance.workloads[name], must=name in must)
+        aftermaths = [Aftermath(model, loss) for loss in losses]
+        for aftermath in aftermaths:
+            aftermath.add()
+        model.close()
+        return cls(model, aftermaths)
 
     def minimise(self, goal: Mapping[int, Fraction], scale: Fraction) -> Solved | None:
         """Solve for a goal until what is found also holds exactly."""
@@ -114,7 +98,7 @@ class _Run:
                 return None
             self.work += solved.work
             self.is_proven = self.is_proven and solved.is_optimal
-            wrong = _faults(self.model, solved)
+            wrong = self._wrong(solved)
             if not wrong:
                 return solved
             self.cuts += 1
@@ -122,7 +106,9 @@ class _Run:
                 raise PlacementError(
                     "the solver's tolerances and the exact limits do not meet; please report the fleet"
                 )
-            columns = self.model.columns_of(wrong)
+            # Other fractions at the same places might do: a cut cannot tell them apart, and nothing is proved then.
+            self.is_proven = self.is_proven and not any(serving.is_split for serving in wrong)
+            columns = chosen(wrong, solved.values)
             self.model.programme.row([(column, 1.0) for column in columns], upper=len(columns) - 1.0)
 
     def hold(self, goal: Mapping[int, Fraction], solved: Solved) -> None:
@@ -133,74 +119,96 @@ class _Run:
             [(column, float(value * scale)) for column, value in goal.items()], upper=float(reached * scale) + 0.5
         )
 
+    def choices(self, solved: Solved) -> tuple[dict[str, Choice], tuple[Failure, ...]]:
+        """Return what the solver found: choices, and those after each loss that touches somebody who survives."""
+        found = ((aftermath.loss, read(aftermath.served, solved.values)) for aftermath in self.aftermaths)
+        failures = tuple(Failure(loss, choices) for loss, choices in found if choices)
+        return read(self.model.served, solved.values), failures
+
+    def packing(self, solved: Solved) -> dict[PoolKey, tuple[Place, ...]] | None:
+        """Return a place for every replica that was found; None when nodes do not hold them."""
+        total = tally(self.model.instance, *self.choices(solved))
+        return packed(total, self.model.read_places(solved.values))
+
+    def exposed(self, solved: Solved) -> set[Loss]:
+        """Return every loss that touches somebody who has to survive it."""
+        choices, _ = self.choices(solved)
+        workloads = self.model.instance.workloads
+        return {
+            loss for name, choice in choices.items() if survives(workloads[name])
+            for loss in exposed(workloads[name], choice)
+        }  # fmt: skip
+
+    def _wrong(self, solved: Solved) -> list[Serving]:
+        """Return the servings that together break an exact limit; empty when all hold."""
+        instance = self.model.instance
+        choices, failures = self.choices(solved)
+        views = [self.model.served, *(aftermath.served for aftermath in self.aftermaths)]
+        everywhere = [serving for view in views for servings in view.values() for serving in servings]
+        for name in too_slow(instance, choices, failures):
+            return [serving for serving in everywhere if serving.workload.id == name]
+        if is_overfull(instance, choices, failures) or self.packing(solved) is None:
+            return everywhere
+        return []
+
+
+def _settled(
+    instance: Instance, members: Collection[str], must: Collection[str], pursue: Callable[[_Run], Solved | None]
+) -> tuple[_Run, Solved] | None:
+    """Return a run that covers every loss to which what it found is exposed; None when nothing is feasible."""
+    losses: set[Loss] = set()
+    work = 0
+    while True:
+        run = _Run.of(instance, members, must, sorted(losses))
+        run.work = work
+        solved = pursue(run)
+        if solved is None:
+            return None
+        more = run.exposed(solved) - losses
+        if not more:
+            return run, solved
+        losses |= more
+        work = run.work
+
 
 def _solve_component(
-    instance: Instance, members: Iterable[str], current: Current | None, must: Collection[str]
+    instance: Instance, members: Collection[str], current: Current | None, must: Collection[str]
 ) -> Solution | None:
-    model = Model(instance)
-    for name in members:
-        model.add(instance.workloads[name], must=name in must)
-    if not any(model.served.values()):
-        return None if any(name in must for name in model.unplaced) else Solution({}, {}, Fraction(0), True, 0)
-    model.close()
-    run = _Run(model)
-    goals = [model.unplaced_goal, model.degraded_goal]
+    workloads = [instance.workloads[name] for name in members]
+    if all(possible(workload, graph) is None for workload in workloads for graph in workload.graphs):
+        return None if any(name in must for name in members) else Solution({}, {}, Fraction(0), True, 0)
+    found = _settled(instance, members, must, lambda run: _in_turn(run, current))
+    if found is None:
+        return None
+    run, solved = found
+    choices, failures = run.choices(solved)
+    packing = run.packing(solved)
+    if packing is None:
+        raise PlacementError("replicas that were counted do not lie on their nodes; please report the fleet")
+    cost = tally(instance, choices, failures).per_hour
+    # A proved optimum is one to the tolerance of the goal (1e-6); only an unproved one leaves a bound apart from it.
+    bound = cost if run.is_proven else max(Fraction(0), min(cost, Fraction(solved.bound) / _scale(run)))
+    return Solution(choices, packing, bound, run.is_proven, run.work, failures)
+
+
+def _in_turn(run: _Run, current: Current | None) -> Solved | None:
+    """Solve every goal in turn, and hold each."""
+    goals = [run.model.unplaced_goal, run.model.degraded_goal]
     if current is not None:
-        goals.append(model.moves_goal(current))
+        goals.append(run.model.moves_goal(current))
     for goal in goals:
         if goal:
             solved = run.minimise(goal, _whole(goal.values()))
             if solved is None:
                 return None
             run.hold(goal, solved)
-    return _cheapest(run)
+    return run.minimise(run.model.cost_goal, _scale(run))
 
 
-def _cheapest(run: _Run) -> Solution | None:
-    goal = run.model.cost_goal
-    scale = Fraction(COST_SCALE) / (max(goal.values(), default=Fraction(0)) or 1)
-    solved = run.minimise(goal, scale)
-    if solved is None:
-        return None
-    choices = run.model.read(solved.values)
-    packing = _packed(run.model, choices, solved)
-    if packing is None:
-        raise PlacementError("replicas that were counted do not lie on their nodes; please report the fleet")
-    cost = tally(run.model.instance, choices).per_hour
-    # A proved optimum is one to the tolerance of the goal (1e-6); only an unproved one leaves a bound apart from it.
-    bound = cost if run.is_proven else max(Fraction(0), min(cost, Fraction(solved.bound) / scale))
-    return Solution(choices, packing, bound, run.is_proven, run.work)
+def _scale(run: _Run) -> Fraction:
+    return Fraction(COST_SCALE) / (max(run.model.cost_goal.values(), default=Fraction(0)) or 1)
 
 
 def _whole(values: Iterable[Fraction]) -> Fraction:
     """Return the factor that makes all values whole numbers."""
     return Fraction(lcm(*(value.denominator for value in values)))
-
-
-def _faults(model: Model, solved: Solved) -> dict[str, Choice]:
-    """Return the choices that together break an exact limit; empty when all hold."""
-    choices = model.read(solved.values)
-    for name, choice in choices.items():
-        workload = model.instance.workloads[name]
-        if workload.limit_us is not None and latency_us(workload, choice) > workload.limit_us:
-            return {name: choice}
-    total = tally(model.instance, choices)
-    for hop, load in total.hops.items():
-        if load > model.instance.problem.network.wires[hop].bandwidth * HOP_LIMIT:
-            return choices
-    return {} if _packed(model, choices, solved) is not None else choices
-
-
-def _packed(model: Model, choices: Mapping[str, Choice], solved: Solved) -> dict[PoolKey, tuple[Place, ...]] | None:
-    """Return a place for every replica; None when some group does not hold them."""
-    found = model.read_places(solved.values)
-    groups: dict[tuple[str, str], list[Demand]] = {}
-    for key, load in tally(model.instance, choices).pools.items():
-        groups.setdefault((key.site, key.hardware), []).append(load.demand)
-    places: dict[PoolKey, tuple[Place, ...]] = {}
-    for _, demands in sorted(groups.items()):
-        packed = pack(demands[0].pool.group, demands, found)
-        if packed is None:
-            return None
-        places |= packed
-    return places

@@ -5,43 +5,53 @@ Rows are scaled so that their right-hand side is about one. What the numbers mea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
+from math import ceil
 
 from placement.candidates import Option, Pool, PoolKey
 from placement.capacity import Place
 from placement.cost import egress_per_hour
-from placement.graph import ANSWER, INPUT, Edge, Graph
+from placement.domains import domain_of, most_at
+from placement.graph import exact
 from placement.highs import Programme, Terms
 from placement.instance import Instance, Workload
-from placement.latency import flow_us
 from placement.nodes import Group, Use
-from placement.pipeline import Stage
-from placement.routes import Hop, Route
+from placement.routes import Hop
+from placement.serving import THOUSANDTHS, Serving, keep_apart, possible, serve
 from placement.solution import HOP_LIMIT, Choice
+
+__all__ = ["Model", "Move", "as_floats", "possible"]
 
 Move = tuple[str, str, str, str]
 """Where a stage of a current plan is: (site, model, variant, hardware), empty where it is built in."""
 
-Pair = tuple[str, str]
+Current = Mapping[str, Mapping[str, Collection[Move]]]
+"""Where the stages of the current plan's workloads are; more than one place where a workload is split."""
+
+FEWEST_COPIES, MOST_COPIES = 3, 6
+"""How many assignments a split workload may have: each costs as many columns as the workload itself.
+
+At a vertex of the linear relaxation no more workloads are divided than limits bind, most of them in two. A `spread`
+that needs more parts than three gets them.
+"""
+
+Load = tuple[str, int, Fraction]
+"""A workload, a column, and what it takes of something shared when the column is one."""
+
+Ward = tuple[str, int, str]
+"""A pipeline, the place of one of its `spread` rules, and a domain."""
 
 
 @dataclass(slots=True)
-class _Way:
-    """One pair of sites that a flow may join, with the columns whose sum says that it does."""
+class Shared:
+    """What servings take together, in normal running or after one loss."""
 
-    route: Route
-    columns: list[int]
-
-
-@dataclass(slots=True)
-class _Served:
-    """The columns of one workload under one graph."""
-
-    graph: Graph
-    used: int
-    options: dict[str, list[tuple[Option, int]]]
+    pools: dict[PoolKey, list[Load]] = field(default_factory=dict)
+    hops: dict[Hop, list[Load]] = field(default_factory=dict)
+    wards: dict[Ward, list[Load]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -49,125 +59,138 @@ class Model:
     """One component's programme with the meaning of its columns.
 
     Attributes:
-        unplaced: the column that says so, by workload.
-        served: the graphs of each workload that can be served at all.
+        unplaced: the column that says so, by workload. `degraded`: those that say that a fallback serves.
+        served: the servings of each workload that can be served at all.
         replicas: of each pool, the columns that count them, by place.
+        shared: normal running first, then one for each loss.
     """
 
     instance: Instance
     programme: Programme = field(default_factory=Programme)
     unplaced: dict[str, int] = field(default_factory=dict)
-    served: dict[str, list[_Served]] = field(default_factory=dict)
+    degraded: dict[str, list[int]] = field(default_factory=dict)
+    served: dict[str, list[Serving]] = field(default_factory=dict)
     replicas: dict[PoolKey, list[tuple[Place, int]]] = field(default_factory=dict)
     pools: dict[PoolKey, Pool] = field(default_factory=dict)
     uses: dict[PoolKey, list[Use]] = field(default_factory=dict)
-    _hops: dict[Hop, list[tuple[int, Fraction]]] = field(default_factory=dict)
+    shared: list[Shared] = field(default_factory=lambda: [Shared()])
     _egress: dict[int, Fraction] = field(default_factory=dict)
 
     def add(self, workload: Workload, *, must: bool) -> None:
         """Add a workload with all its graphs; with `must` it may not stay unplaced."""
         programme = self.programme
         unplaced = self.unplaced[workload.id] = programme.column(0.0 if must else 1.0)
-        self.served[workload.id] = []
-        for graph in workload.graphs:
-            places = possible(workload, graph)
-            if places is not None:
-                self.served[workload.id].append(self._serve(workload, graph, places))
-        programme.row([(unplaced, 1.0), *((s.used, 1.0) for s in self.served[workload.id])], 1.0, 1.0)
+        places = [possible(workload, graph) for graph in workload.graphs]
+        servings = self.served[workload.id] = self.serve(workload, places, self.shared[0], [(unplaced, 1.0)], 1.0)
+        for serving in servings:
+            for edge in serving.graph.edges:
+                for way in serving.carried[edge.source, edge.target]:
+                    cost = egress_per_hour(workload.rate * edge.share, edge.bytes, way.route.price)
+                    for column in way.columns if cost else ():
+                        self._egress[column] = self._egress.get(column, Fraction(0)) + cost
+        fallen = [serving.used for serving in servings if serving.graph.replaced]
+        self.degraded[workload.id] = [self._any_of(fallen)] if workload.pipeline.spec.split and fallen else fallen
 
-    def _serve(self, workload: Workload, graph: Graph, places: Mapping[str, Sequence[Option]]) -> _Served:
-        served = _Served(graph, self.programme.column(), {})
-        for stage in graph.stages:
-            columns = [(option, self.programme.column()) for option in places[stage.name]]
-            self.programme.row([*((column, 1.0) for _, column in columns), (served.used, -1.0)], 0.0, 0.0)
-            served.options[stage.name] = columns
-            for option, column in columns:
-                if option.pool is not None:
-                    self.pools[option.pool.key] = option.pool
-                    self.uses.setdefault(option.pool.key, []).append(self._use(workload, stage, column))
-        ways = {(edge.source, edge.target): self._ways(workload, edge, served) for edge in graph.edges}
-        for edge in graph.edges:
-            self._load(workload, edge, ways[edge.source, edge.target])
-        self._within_latency(workload, served, ways)
-        return served
-
-    def _use(self, workload: Workload, stage: Stage, column: int) -> Use:
-        wanted = workload.stage_rate(stage) / workload.utilisation
-        stored = 0 if stage.knowledge is None else workload.stored[stage.knowledge]
-        return Use((workload.id, stage.name), column, wanted, stage.knowledge, stored)
-
-    def _ways(self, workload: Workload, edge: Edge, served: _Served) -> list[_Way]:
-        """Return every pair of sites that a flow may join; flow columns only where both ends have a choice."""
-        sources, targets = self._sites(workload, edge.source, served), self._sites(workload, edge.target, served)
-        joined = {(a, b): route for a in sources for b in targets if (route := workload.route(edge, a, b)) is not None}
-        if len(sources) == 1:
-            return [_Way(route, targets[b]) for (_, b), route in joined.items()]
-        if len(targets) == 1:
-            return [_Way(route, sources[a]) for (a, _), route in joined.items()]
-        flows = {pair: self.programme.column(whole=False) for pair in joined}
-        for a, columns in sources.items():
-            leaving = [(flow, 1.0) for pair, flow in flows.items() if pair[0] == a]
-            self.programme.row([*leaving, *((column, -1.0) for column in columns)], 0.0, 0.0)
-        for b, columns in targets.items():
-            arriving = [(flow, 1.0) for pair, flow in flows.items() if pair[1] == b]
-            self.programme.row([*arriving, *((column, -1.0) for column in columns)], 0.0, 0.0)
-        return [_Way(route, [flows[pair]]) for pair, route in joined.items()]
-
-    def _sites(self, workload: Workload, end: str, served: _Served) -> dict[str, list[int]]:
-        if end in (INPUT, ANSWER):
-            return {workload.origin.name: [served.used]}
-        found: dict[str, list[int]] = {}
-        for option, column in served.options[end]:
-            found.setdefault(option.site, []).append(column)
+    def _any_of(self, columns: Sequence[int]) -> int:
+        found = self.programme.column()
+        for column in columns:
+            self.programme.row([(column, 1.0), (found, -1.0)], upper=0.0)
         return found
 
-    def _load(self, workload: Workload, edge: Edge, ways: list[_Way]) -> None:
-        rate = workload.rate * edge.share
-        for way in ways:
-            cost = egress_per_hour(rate, edge.bytes, way.route.price)
-            for column in way.columns:
-                if cost:
-                    self._egress[column] = self._egress.get(column, Fraction(0)) + cost
-                for hop in way.route.hops:
-                    self._hops.setdefault(hop, []).append((column, rate * edge.bytes * 8))
+    def serve(
+        self,
+        workload: Workload,
+        places: Sequence[Mapping[str, Sequence[Option]] | None],
+        shared: Shared,
+        rest: Sequence[tuple[int, float]],
+        whole: float,
+    ) -> list[Serving]:
+        """Add the servings of a workload: one per graph and copy, of which one per copy is used at most.
 
-    def _within_latency(self, workload: Workload, served: _Served, ways: Mapping[Pair, list[_Way]]) -> None:
-        """Bound the time at which each answer arrives; times are fractions of the objective."""
-        limit = workload.limit_us
-        if limit is None:
-            return
-        waiting = [stage.name for stage in served.graph.stages if stage.name in served.graph.waiting]
-        times = {INPUT: None} | {name: self.programme.column(whole=False) for name in waiting}
-        for edge in (edge for edge in served.graph.edges if edge.counts):
-            terms = [
-                (column, float(flow_us(edge.bytes, way.route) / max(1, limit)))
-                for way in ways[edge.source, edge.target]
-                for column in way.columns
-            ]
-            if (begun := times[edge.source]) is not None:
-                terms.append((begun, 1.0))
-            if edge.target == ANSWER:
-                self.programme.row([*terms, (served.used, -1.0)], upper=0.0)
-                continue
-            terms += [(c, float(workload.stage_time(o) / max(1, limit))) for o, c in served.options[edge.target]]
-            if (done := times[edge.target]) is not None:
-                self.programme.row([*terms, (done, -1.0)], upper=0.0)
+        Args:
+            places: by graph, the options of each stage; None where there are none.
+            rest, whole: the fractions served and these terms add up to this.
+        """
+        programme, is_split = self.programme, workload.pipeline.spec.split
+        copies: list[list[Serving]] = []
+        for copy in range(_copies(workload)):
+            copies.append([])
+            for graph, options in zip(workload.graphs, places, strict=True):
+                if options is not None:
+                    serving = serve(programme, workload, graph, options, copy if is_split else None)
+                    keep_apart(programme, serving, self.instance.problem.sites)
+                    self._share(shared, serving)
+                    copies[-1].append(serving)
+        if is_split:
+            self._in_thousandths(copies, rest, whole)
+        programme.row([*rest, *((serving.used, 1.0) for serving in copies[0])], whole, whole)
+        for more, fewer in pairwise(copies):
+            programme.row([*((s.used, 1.0) for s in fewer), *((s.used, -1.0) for s in more)], upper=0.0)
+        return [serving for servings in copies for serving in servings]
+
+    def _in_thousandths(self, copies: list[list[Serving]], rest: Sequence[tuple[int, float]], whole: float) -> None:
+        counts = [self.programme.column(float(THOUSANDTHS)) for _ in copies]
+        for count, servings in zip(counts, copies, strict=True):
+            terms = [(serving.part, float(THOUSANDTHS)) for serving in servings]
+            self.programme.row([*terms, (count, -1.0)], 0.0, 0.0)
+        parts = [(serving.part, 1.0) for servings in copies for serving in servings]
+        self.programme.row([*rest, *parts], whole, whole)
+        for more, fewer in pairwise(counts):
+            self.programme.row([(fewer, 1.0), (more, -1.0)], upper=0.0)
+
+    def _share(self, shared: Shared, serving: Serving) -> None:
+        """Note what a serving takes of pools, wires and domains."""
+        workload, name = serving.workload, serving.workload.id
+        for stage in serving.graph.stages:
+            wanted = workload.stage_rate(stage) / workload.utilisation
+            stored = 0 if stage.knowledge is None else workload.stored[stage.knowledge]
+            for spot in serving.spots[stage.name]:
+                if (pool := spot.option.pool) is not None:
+                    together = (id(shared), name, stage.name, serving.copy)
+                    use = Use((name, stage.name), together, spot.chosen, wanted, stage.knowledge, stored)
+                    self.pools[pool.key] = pool
+                    self.uses.setdefault(pool.key, []).append(use)
+                    shared.pools.setdefault(pool.key, []).append((name, spot.part, wanted))
+        for edge in serving.graph.edges:
+            load = workload.rate * edge.share * edge.bytes * 8
+            for way in serving.carried[edge.source, edge.target]:
+                for hop in way.route.hops:
+                    shared.hops.setdefault(hop, []).extend((name, column, load) for column in way.columns)
+        for ward, column in self._wards(serving):
+            shared.wards.setdefault(ward, []).append((name, column, workload.rate))
+
+    def _wards(self, serving: Serving) -> Iterator[tuple[Ward, int]]:
+        pipeline, sites = serving.workload.pipeline, self.instance.problem.sites
+        for index, spread in enumerate(pipeline.spec.spread):
+            for spot in serving.spots.get(spread.stage, ()):
+                domain = domain_of(sites[spot.option.site], spread.by)
+                if domain is None:
+                    self.programme.row([(spot.chosen, 1.0)], upper=0.0)
+                else:
+                    yield (pipeline.name, index, domain), spot.part
 
     def close(self) -> None:
-        """Add what workloads share: replicas, nodes and wires. Call once, after the last `add`."""
+        """Add what workloads share: replicas, nodes, wires and domains. Call once, after the last `add`."""
         groups: dict[tuple[str, str], list[PoolKey]] = {}
         for key in sorted(self.pools):
             groups.setdefault((key.site, key.hardware), []).append(key)
         for keys in groups.values():
-            pools = {key: self.pools[key] for key in keys}
-            uses = {key: self.uses[key] for key in keys}
-            group = Group(self.programme, pools[keys[0]].group, pools, uses)
+            loads = {key: [shared.pools[key] for shared in self.shared if key in shared.pools] for key in keys}
+            pools, uses = {key: self.pools[key] for key in keys}, {key: self.uses[key] for key in keys}
+            group = Group(self.programme, pools[keys[0]].group, pools, uses, loads)
             group.close()
             self.replicas |= group.replicas
-        for hop, users in sorted(self._hops.items()):
-            limit = self.instance.problem.network.wires[hop].bandwidth * HOP_LIMIT
-            if sum(load for _, load in users) > limit:
-                self.programme.row([(column, float(load / limit)) for column, load in users], upper=1.0)
+        problem = self.instance.problem
+        for shared in self.shared:
+            for hop, users in sorted(shared.hops.items()):
+                self._limit(users, problem.network.wires[hop].bandwidth * HOP_LIMIT)
+            for (name, index, _), users in sorted(shared.wards.items()):
+                pipeline = problem.pipelines[name]
+                self._limit(users, most_at(pipeline, pipeline.spec.spread[index], problem.sites))
+
+    def _limit(self, users: Sequence[Load], limit: Fraction) -> None:
+        if sum(load for _, _, load in users) > limit:
+            self.programme.row([(column, float(load / limit)) for _, column, load in users], upper=1.0)
 
     @property
     def unplaced_goal(self) -> dict[int, Fraction]:
@@ -177,22 +200,21 @@ class Model:
     @property
     def degraded_goal(self) -> dict[int, Fraction]:
         """Return the priority of each workload served with fallbacks."""
-        return {
-            served.used: self.instance.workloads[name].priority
-            for name, graphs in self.served.items()
-            for served in graphs
-            if served.graph.replaced
-        }
+        workloads = self.instance.workloads
+        return {column: workloads[name].priority for name, columns in self.degraded.items() for column in columns}
 
-    def moves_goal(self, current: Mapping[str, Mapping[str, Move]]) -> dict[int, Fraction]:
-        """Return one for each option that is not where the current plan has that stage."""
+    def moves_goal(self, current: Current) -> dict[int, Fraction]:
+        """Return one for each stage that is anywhere where the current plan does not have it. Call before solving."""
         found: dict[int, Fraction] = {}
-        for name, graphs in self.served.items():
-            for served in graphs:
-                for stage, columns in served.options.items():
-                    here = current.get(name, {}).get(stage)
-                    if here is not None:
-                        found |= {column: Fraction(1) for option, column in columns if option.key[:4] != here}
+        for name, servings in self.served.items():
+            moved: dict[str, list[int]] = {}
+            for serving in servings:
+                for stage, here in current.get(name, {}).items():
+                    spots = serving.spots.get(stage, ())
+                    moved.setdefault(stage, []).extend(s.chosen for s in spots if s.option.key[:4] not in here)
+            for columns in moved.values():
+                is_split = self.instance.workloads[name].pipeline.spec.split
+                found |= dict.fromkeys([self._any_of(columns)] if is_split and columns else columns, Fraction(1))
         return found
 
     @property
@@ -203,16 +225,6 @@ class Model:
             found |= {column: self.pools[key].per_hour for _, column in columns}
         return found
 
-    def read(self, values: Sequence[float]) -> dict[str, Choice]:
-        """Return the choices that the values of the columns say."""
-        found = {}
-        for name, graphs in self.served.items():
-            for served in graphs:
-                if values[served.used] > 0.5:
-                    chosen = {s: max(c, key=lambda pair: values[pair[1]])[0] for s, c in served.options.items()}
-                    found[name] = Choice(served.graph, chosen)
-        return found
-
     def read_places(self, values: Sequence[float]) -> dict[PoolKey, list[Place]]:
         """Return node and device of each replica that the values of the columns say."""
         return {
@@ -220,50 +232,39 @@ class Model:
             for key, columns in self.replicas.items()
         }
 
-    def columns_of(self, choices: Mapping[str, Choice]) -> list[int]:
-        """Return the columns that are one under these choices: what a cut has to forbid."""
-        return [
-            column
-            for name, choice in sorted(choices.items())
-            for served in self.served[name]
-            if served.graph is choice.graph
-            for stage, columns in served.options.items()
-            for option, column in columns
-            if option is choice.options[stage]
-        ]
+
+def _copies(workload: Workload) -> int:
+    """Return how many assignments a workload may have."""
+    spec = workload.pipeline.spec
+    if not spec.split:
+        return 1
+    needed = max((ceil(1 / exact(spread.most)) for spread in spec.spread), default=1)
+    return min(MOST_COPIES, max(FEWEST_COPIES, needed))
 
 
-def possible(workload: Workload, graph: Graph) -> dict[str, list[Option]] | None:
-    """Return the options of each stage that some route joins with an option of every neighbour; None when none is left.
-
-    Options whose own times exceed the latency objective are left out as well.
-    """
-    left = {stage.name: list(workload.options[stage.name]) for stage in graph.stages}
-    limit = workload.limit_us
-    if limit is not None:
-        for name in graph.waiting:
-            left[name] = [option for option in left[name] if workload.stage_time(option) <= limit]
-    changed = True
-    while changed:
-        changed = False
-        for edge in graph.edges:
-            for name, kept in _joined(workload, edge, left):
-                changed = changed or len(kept) < len(left[name])
-                left[name] = kept
-    return left if all(left.values()) else None
+def read(served: Mapping[str, Sequence[Serving]], values: Sequence[float]) -> dict[str, Choice]:
+    """Return the choices that the values of the columns say, by workload."""
+    found = {}
+    for name, servings in served.items():
+        parts: dict[tuple[object, ...], Choice] = {}
+        for serving in (s for s in servings if values[s.used] > 0.5):
+            options = {stage: spot.option for stage, spot in serving.taken(values).items()}
+            key = (serving.graph.replaced, *((stage, option.key) for stage, option in sorted(options.items())))
+            fraction = Fraction(round(values[serving.part] * THOUSANDTHS), THOUSANDTHS)
+            if key in parts:
+                fraction += parts[key].fraction
+            parts[key] = Choice(serving.graph, options, fraction)
+        if parts:
+            first, *others = (part for _, part in sorted(parts.items(), key=lambda pair: (-pair[1].fraction, pair[0])))
+            found[name] = replace(first, beside=tuple(others))
+    return found
 
 
-def _joined(workload: Workload, edge: Edge, left: Mapping[str, list[Option]]) -> Iterator[tuple[str, list[Option]]]:
-    home = workload.origin.name
-    sources = {home} if edge.source == INPUT else {option.site for option in left[edge.source]}
-    targets = {home} if edge.target == ANSWER else {option.site for option in left[edge.target]}
-    pairs = {(a, b) for a in sources for b in targets if workload.route(edge, a, b) is not None}
-    if edge.source != INPUT:
-        able = {a for a, _ in pairs}
-        yield edge.source, [option for option in left[edge.source] if option.site in able]
-    if edge.target != ANSWER:
-        able = {b for _, b in pairs}
-        yield edge.target, [option for option in left[edge.target] if option.site in able]
+def chosen(servings: Sequence[Serving], values: Sequence[float]) -> list[int]:
+    """Return the columns that are one where a stage of these servings is: what a cut has to forbid."""
+    return [
+        spot.chosen for serving in servings if values[serving.used] > 0.5 for spot in serving.taken(values).values()
+    ]
 
 
 def as_floats(goal: Mapping[int, Fraction], scale: Fraction) -> Terms:

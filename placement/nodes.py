@@ -21,13 +21,15 @@ class Use:
     """A workload's stage that may use a pool.
 
     Attributes:
-        who: workload id and stage; the same stage under several graphs is served by one of them.
+        who: workload id and stage; all that may serve it take what it wants once.
+        together: what tells apart the uses that may all be real at once: of the others only one is.
         column: one where it does.
         wanted: requests per second over the workload's utilisation.
         store, stored: the knowledge that it reads, None for none, and its bytes.
     """
 
     who: tuple[str, str]
+    together: tuple[object, ...]
     column: int
     wanted: Fraction
     store: str | None
@@ -39,6 +41,7 @@ class Group:
     """The nodes of one hardware group, and the pools that would like to lie on them.
 
     Attributes:
+        loads: of each pool, (workload, column, wanted) in normal running, and after each loss that may ask more of it.
         replicas: of each pool, the columns that count them, by place; filled by `close`.
     """
 
@@ -46,6 +49,7 @@ class Group:
     group: Hardware
     pools: Mapping[PoolKey, Pool]
     uses: Mapping[PoolKey, list[Use]]
+    loads: Mapping[PoolKey, list[list[tuple[str, int, Fraction]]]]
     replicas: dict[PoolKey, list[tuple[Place, int]]] = field(default_factory=dict)
     _most: dict[PoolKey, int] = field(default_factory=dict)
 
@@ -92,10 +96,11 @@ class Group:
         self.replicas[key] = columns
         counted = [(column, -1.0) for _, column in columns]
         throughput = self.pools[key].throughput
-        self.programme.row([*((u.column, float(u.wanted / throughput)) for u in self.uses[key]), *counted], upper=0.0)
-        linked: dict[tuple[str, str], list[int]] = {}
+        for load in self.loads[key]:
+            self.programme.row([*((c, float(wanted / throughput)) for _, c, wanted in load), *counted], upper=0.0)
+        linked: dict[tuple[object, ...], list[int]] = {}
         for use in self.uses[key]:
-            linked.setdefault(use.who, []).append(use.column)
+            linked.setdefault(use.together, []).append(use.column)
         for together in linked.values():
             self.programme.row([*((column, 1.0) for column in together), *counted], upper=0.0)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 
+from placement import safeguards
 from placement.catalogue import Model, Needs, Variant
 from placement.cost import replica_per_hour
 from placement.graph import ANSWER, INPUT, answering
@@ -133,6 +134,9 @@ class Candidates:
         yield from _who(site, origin)
         yield from self._of_knowledge(stage, site)
         yield from _confined(stage, labels, site)
+        policy = self.problem.policies[pipeline.metadata.tenant]
+        found = safeguards.against(stage, labels.stages[stage.name], site, policy, self.problem.stores)
+        yield from (Refusal(*each) for each in found)
         pools, unfit = self._pools(pipeline, stage, labels, site)
         yield from unfit if not pools else ()
         verdict = self._ruling(pipeline, origin, stage, labels, site)

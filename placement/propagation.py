@@ -16,8 +16,8 @@ from placement.graph import INPUT
 from placement.knowledge import Knowledge
 from placement.pipeline import Input, Pipeline, Stage
 from sites.country import country_of
-from sites.data import UNKNOWN_LABEL, Atom, DeclaredAtom, Label, join, label_of
-from sites.policy import Declassifier, Policy
+from sites.data import UNKNOWN_LABEL, Atom, DeclaredAtom, Label, is_or_descends, join, label_of
+from sites.policy import Approver, Declassifier, Policy
 from sites.question import Window
 from sites.site import Site
 
@@ -110,15 +110,39 @@ def _lowered(labels: Mapping[str, Label], gates: Mapping[str, Declassifier]) -> 
 
 
 def _gate(stage: Stage, models: Mapping[str, Model], policy: Policy, window: Window) -> Declassifier | None:
-    """Return the declassifier registered for a stage; one that lacks an owner, digest or day lowers nothing."""
+    """Return a stage's declassifier; one that is not as registered, or that nobody may approve, lowers nothing."""
     usable = approved(stage, models)
     for gate in policy.spec.declassifiers:
         if gate.stage != stage.name or stage.owner is None or _plain(gate.approver) == _plain(stage.owner):
             continue
-        if gate.until >= window.until and len(usable) == 1 and usable[0].spec.source.digest == gate.digest:
-            # A stage has no parameters yet, so a registration that names some does not match it.
-            return None if gate.parameters else gate
+        if len(usable) != 1 or usable[0].spec.source.digest != gate.digest or not _runs_with(stage, gate):
+            continue
+        if gate.until >= window.until and _has_authority(gate, policy.spec.approvers, window):
+            return gate
     return None
+
+
+def _runs_with(stage: Stage, gate: Declassifier) -> bool:
+    """Return whether a stage's parameters are those registered; to Python `1` equals `True`, to a model it may not."""
+    given, registered = stage.parameters, gate.parameters
+    return given == registered and all(type(given[key]) is type(registered[key]) for key in given)
+
+
+def _has_authority(gate: Declassifier, approvers: tuple[Approver, ...] | None, window: Window) -> bool:
+    """Return whether the approver may approve that every atom named falls, all the window long; None: nobody says who.
+
+    Authority over a class is authority over what lies below it.
+    """
+    if approvers is None:
+        return True
+    own = [
+        approver.data
+        for approver in approvers
+        if _plain(approver.name) == _plain(gate.approver)
+        and approver.since <= window.since
+        and window.until <= approver.until
+    ]
+    return all(any(is_or_descends(atom.data, data) for data in own) for atom in gate.from_atoms)
 
 
 def _plain(person: str) -> str:

@@ -18,7 +18,7 @@ from placement.pipeline import Pipeline, Stage
 from placement.problem import Problem
 from placement.routes import Network
 from sites.quantity import Price
-from sites.site import Accelerators, Hardware, Link, Site
+from sites.site import Accelerators, Erasure, Hardware, Link, Site
 
 PLENTY = 1000
 """How many times more there is of what a relaxation no longer limits."""
@@ -151,6 +151,26 @@ def _declassifier(problem: Problem, what: str) -> Problem:
     return replace(problem, policies=policies)
 
 
+def _media(problem: Problem, what: str) -> Problem:
+    """Nobody declares what crosses an air gap."""
+    return replace(problem, sites={name: _with(site, media=None) for name, site in problem.sites.items()})
+
+
+def _erasure(problem: Problem, what: str) -> Problem:
+    sites = {name: _with(site, erasure=site.spec.erasure or Erasure(within=0)) for name, site in problem.sites.items()}
+    return replace(problem, sites=sites)
+
+
+def _retention(problem: Problem, data: str) -> Problem:
+    """No copy of a class is bounded."""
+    policies = {}
+    for tenant, policy in problem.policies.items():
+        kept = tuple(cap for cap in policy.spec.retention or () if cap.data != data)
+        spec = policy.spec.model_copy(update={"retention": kept})
+        policies[tenant] = policy.model_copy(update={"spec": spec})
+    return replace(problem, policies=policies)
+
+
 def _purpose(problem: Problem) -> Problem:
     return _stages(problem, lambda stage: stage.model_copy(update={"purpose": None}))
 
@@ -163,11 +183,14 @@ RELAXATIONS: Mapping[str, Callable[[Problem, str], Problem]] = {
     "approval": _approval,
     "capacity": _capacity,
     "declassifier": _declassifier,
+    "erasure": _erasure,
     "hardware": _hardware,
     "knowledge": _knowledge,
     "latency": _latency,
     "link": _link,
+    "media": _media,
     "quality": _quality,
     "residency": _residency,
+    "retention": _retention,
     "serves": _serves,
 }

@@ -106,7 +106,7 @@ class Audit:
         key = (pipeline.name, None if place is None else country_of(place))
         if key not in self._labels:
             policy = self.snapshot.policies[pipeline.metadata.tenant]
-            lowers = lowering(pipeline, policy, self.snapshot, self.document.until)
+            lowers = lowering(pipeline, policy, self.snapshot, (self.document.since, self.document.until))
             self._labels[key] = Labels(pipeline, origin, self.snapshot, lowers)
         return self._labels[key]
 

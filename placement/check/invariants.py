@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
-from placement.check import declassifying, presence, residency, survival
-from placement.check.audit import Audit
+from placement.check import declassifying, presence, residency, safeguards, survival
+from placement.check.audit import Audit, Run
+from placement.check.document import planned_label
 from placement.check.graph import declared
 from placement.check.inputs import CHECKER, checker_digest
-from placement.check.questions import parties_at
+from placement.check.labels import within
+from placement.check.questions import hired_by, parties_at
 from placement.check.result import Finding
-from placement.pipeline import Stage
-from sites.policy import Declassifier
-from sites.site import Party
 
 Check = Callable[[Audit], Iterator[Finding]]
 Missing = Callable[[Audit], str | None]
@@ -64,12 +64,24 @@ def fallbacks(audit: Audit) -> Iterator[Finding]:
 
 
 def declassifiers(audit: Audit) -> Iterator[Finding]:
-    """Yield each registered declassifier whose digest, approver or date is wrong: it lowers nothing."""
-    for entry, pipeline, stage in _registered(audit):
-        for number, expected in declassifying.faults(entry, stage, audit.snapshot, audit.document.until):
-            yield Finding(
-                f"invariant/{number}", "", f"{pipeline}/{stage.name}", expected, f"declassifier by {entry.approver}"
-            )
+    """Yield what is wrong with each declassifier that a plan relies upon and that lowers nothing."""
+    for run in audit.runs:
+        policy = audit.snapshot.policies[run.pipeline.metadata.tenant]
+        stages = declared(run.pipeline.spec)
+        for entry in policy.spec.declassifiers:
+            stage = stages.get(entry.stage)
+            if stage is None or entry.stage in run.labels.lowering.registered or not _relied_on(run, entry.stage):
+                continue
+            days = (audit.document.since, audit.document.until)
+            for number, expected in declassifying.faults(entry, stage, policy, audit.snapshot, days):
+                subject, found = f"{run.pipeline.name}/{stage.name}", f"declassifier by {entry.approver}"
+                yield Finding(f"invariant/{number}", "", subject, expected, found)
+
+
+def _relied_on(run: Run, stage: str) -> bool:
+    """Return whether a plan states less on a flow than the stage that sends it holds."""
+    sent = (flow for flow in run.assignment.flows if flow.from_stage == stage)
+    return any(not within(run.labels.of(stage), planned_label(flow.label)) for flow in sent)
 
 
 def keys(audit: Audit) -> Iterator[Finding]:
@@ -78,15 +90,6 @@ def keys(audit: Audit) -> Iterator[Finding]:
         for entry in run.assignment.stages:
             if entry.stage in run.graph.stages:
                 yield from residency.refusals(run, entry.stage, residency.joined(audit, run, entry), 17)
-
-
-def _registered(audit: Audit) -> Iterator[tuple[Declassifier, str, Stage]]:
-    for pipeline in audit.snapshot.pipelines.values():
-        policy = audit.snapshot.policies.get(pipeline.metadata.tenant)
-        for entry in policy.spec.declassifiers if policy else ():
-            stage = declared(pipeline.spec).get(entry.stage)
-            if stage:
-                yield entry, pipeline.name, stage
 
 
 def _used_sites(audit: Audit) -> list[str]:
@@ -98,18 +101,19 @@ def _no_telemetry(audit: Audit) -> str | None:
     return f"telemetry of {_some(silent)}" if silent else None
 
 
-def _no_parameters(audit: Audit) -> str | None:
-    named = sorted({entry.stage for entry, _, _ in _registered(audit) if entry.parameters})
-    return f"parameters of stage {_some(named)}: no Pipeline gives any" if named else None
-
-
 def _no_authority(audit: Audit) -> str | None:
-    named = sorted({entry.approver for entry, _, _ in _registered(audit)})
-    return f"over which atoms {_some(named)} has authority: no manifest says it" if named else None
+    policies = [audit.snapshot.policies[run.pipeline.metadata.tenant].spec for run in audit.runs]
+    named = {entry.approver for spec in policies if spec.approvers is None for entry in spec.declassifiers}
+    return f"over which atoms {_some(sorted(named))} has authority: the Policy names no approvers" if named else None
 
 
 def _no_reliance(audit: Audit) -> str | None:
-    return "no manifest says where encryption is relied on to leave a party out: every party counts as reading"
+    specs = [audit.snapshot.policies[tenant].spec for tenant in {run.pipeline.metadata.tenant for run in audit.runs}]
+    rules = [rule for spec in specs for rule in spec.rules]
+    rules += [rule for spec in specs for name in spec.packs for rule in audit.snapshot.packs[name].spec.rules]
+    if any(rule.readable_by is not None for rule in rules):
+        return None
+    return "no rule relies on encryption (readableBy): every party counts as reading"
 
 
 def _no_purpose(audit: Audit) -> str | None:
@@ -119,18 +123,16 @@ def _no_purpose(audit: Audit) -> str | None:
     return f"purpose of stage {_some(sorted(running))}" if running else None
 
 
-def _no_chain(audit: Audit) -> str | None:
-    open_ends = [
-        f"{name}/{role}"
-        for name in _used_sites(audit)
-        for role, party in parties_at(audit.snapshot.site(name))
-        if not _ends(party)
-    ]
-    return f"controlledBy, to its end, of {_some(open_ends)}" if open_ends else None
-
-
-def _ends(party: Party | None) -> bool:
-    return party is not None and party.controlled_by is not None and all(_ends(p) for p in party.controlled_by)
+def _no_subprocessors(audit: Audit) -> str | None:
+    taking_part = {
+        f"{name}/{role}": party for name in _used_sites(audit) for role, party in parties_at(audit.snapshot.site(name))
+    }
+    hops = {frozenset(hop) for run in audit.runs for flow in run.assignment.flows for hop in pairwise(flow.route)}
+    for hop in hops & audit.snapshot.links.keys():
+        if (link := audit.snapshot.links[hop]).tls != "passthrough":
+            taking_part |= {f"{'--'.join(sorted(hop))}/{r}": p for r, p in hired_by("intermediary", link.intermediary)}
+    silent = [name for name, party in sorted(taking_part.items()) if party is None or party.subprocessors is None]
+    return f"subprocessors of {_some(silent)}" if silent else None
 
 
 def _no_key(audit: Audit) -> str | None:
@@ -140,16 +142,6 @@ def _no_key(audit: Audit) -> str | None:
     named = {pipeline.spec.input.key_ref for pipeline in fleet.pipelines.values()}
     named |= {atom.key_ref for atom in declared_atoms}
     return None if any(named) else "no atom gives keyRef"
-
-
-def _no_erasure(audit: Audit) -> str | None:
-    retained = any(stage.retain is not None for run in audit.runs for stage in run.graph.stages.values())
-    return "no manifest declares an erasure path" if retained else "no stage gives retain"
-
-
-def _no_media(audit: Audit) -> str | None:
-    apart = [n for n in _used_sites(audit) if audit.snapshot.site(n).spec.connectivity.mode == "disconnected"]
-    return f"no manifest declares the media that cross to {_some(apart)}" if apart else None
 
 
 def _no_checker(audit: Audit) -> str | None:
@@ -170,7 +162,7 @@ INVARIANTS: dict[int, Invariant] = {
                  (presence.workloads, graphs, *DECISIONS), _no_telemetry),
     2: Invariant("The recomputed label fixpoint is within the plan's labels.", DECISIONS),
     3: Invariant("Labels fall only at registered declassifiers, whose digest, parameters and atoms match.",
-                 (*DECISIONS, declassifiers), _no_parameters),
+                 (*DECISIONS, declassifiers)),
     4: Invariant("The approver has authority over those atoms and is not the owner; the approval is in force.",
                  (declassifiers,), _no_authority),
     5: Invariant("Declassifiers run where the raw label is permitted.", DECISIONS),
@@ -181,19 +173,20 @@ INVARIANTS: dict[int, Invariant] = {
     9: Invariant("An instrument covers exporter, importer, class and the whole window.", DECISIONS),
     10: Invariant("The transitive compellableBy stays within the required set, key custodian included.", DECISIONS),
     11: Invariant("Where encryption is relied on, excluded parties hold no key and no plaintext arises there.",
-                  (), _no_reliance),
+                  DECISIONS, _no_reliance),
     12: Invariant("Administrative, support and emergency access are permitted.", DECISIONS),
     13: Invariant("The stage's purpose is among every atom's purposes; training is never implicit.",
                   DECISIONS, _no_purpose),
-    14: Invariant("Sub-processors are checked recursively.", DECISIONS, _no_chain),
+    14: Invariant("Sub-processors are checked recursively.", DECISIONS, _no_subprocessors),
     15: Invariant("Failover, overflow and retry targets are checked like primaries.",
                   (fallbacks, *DECISIONS, survival.survival)),
     16: Invariant("An intermediary that ends TLS processes; a pass-through path is declared.", DECISIONS),
     17: Invariant("Nobody joins pseudonymised data with its key unless identified data is permitted there.",
                   (keys,), _no_key),
-    18: Invariant("Retention is bounded for every copy, and an erasure path exists.", (), _no_erasure),
+    18: Invariant("Retention is bounded for every copy, and an erasure path exists.",
+                   (safeguards.retention,), safeguards.unbounded),
     19: Invariant("Media that cross an air gap, receipts on the way home included, are declared and directional.",
-                  (), _no_media),
+                  (safeguards.crossings,), safeguards.undeclared),
     20: Invariant("The plan binds the digests of manifests, packs, pipelines and checker; its expiry is no later than "
                   "the earliest input's.", (), _no_checker),
 }  # fmt: skip

@@ -18,12 +18,14 @@ GATE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def kept(*gates: dict[str, Any], owner: str | None = "Nurses", data: str = HEALTH) -> dict[str, tuple[str, ...] | None]:
-    """Return classes and laws that the stage behind `triage` receives."""
-    triage = a_stage(**({} if owner is None else {"owner": owner}))
+def kept(
+    *gates: dict[str, Any], owner: str | None = "Nurses", data: str = HEALTH, policy: Any = None, **given: Any
+) -> dict[str, tuple[str, ...] | None]:
+    """Return classes and laws that the stage behind `triage` receives; `policy` and `given` add to policy and stage."""
+    triage = a_stage(**({} if owner is None else {"owner": owner}), **given)
     pipeline = a_pipeline("mail", triage, a_stage("keep", models=["other"], after=["triage"]), input={"data": [data]})
     models = {"small": a_model(), "other": a_model("other")}
-    labels = propagate(pipeline, a_site(), models, {}, a_policy(declassifiers=list(gates)), WINDOW)
+    labels = propagate(pipeline, a_site(), models, {}, a_policy(declassifiers=list(gates), **(policy or {})), WINDOW)
     return {atom.data: atom.law for atom in labels.stages["keep"]}
 
 
@@ -63,3 +65,34 @@ def test_an_approval_for_a_class_is_none_for_what_lies_below() -> None:
 
 def test_a_law_that_nobody_names_for_what_is_left_is_unknown() -> None:
     assert kept({**GATE, "toAtoms": [{"data": OPERATIONS}]}) == {OPERATIONS: None}
+
+
+def test_parameters_are_those_registered_flags_are_no_numbers() -> None:
+    assert kept({**GATE, "parameters": {"threshold": 3}}, parameters={"threshold": 3}) == {OPERATIONS: ("FR",)}
+    assert kept({**GATE, "parameters": {"threshold": 1}}, parameters={"threshold": True}) == {HEALTH: ("FR",)}
+    assert kept(GATE, parameters={"threshold": 3}) == {HEALTH: ("FR",)}
+
+
+def test_of_two_registrations_the_one_with_the_stage_s_parameters_counts() -> None:
+    other = {**GATE, "parameters": {"threshold": 4}}
+    assert kept(other, {**GATE, "parameters": {"threshold": 3}}, parameters={"threshold": 3}) == {OPERATIONS: ("FR",)}
+
+
+OFFICER = {"name": "Officer (example)", "data": "user", "from": "2026-01-01", "until": "2027-12-31"}
+
+
+@pytest.mark.parametrize(
+    ("approvers", "falls"),
+    [
+        ([OFFICER], True),
+        ([{**OFFICER, "name": "officer  (EXAMPLE)"}], True),
+        ([], False),
+        ([{**OFFICER, "name": "Nurses"}], False),
+        ([{**OFFICER, "data": "user.financial"}], False),
+        ([{**OFFICER, "from": "2026-12-02"}], False),
+        ([{**OFFICER, "until": "2027-02-27"}], False),
+    ],
+)
+def test_labels_fall_only_under_an_approver_with_authority(approvers: list[dict[str, Any]], falls: bool) -> None:
+    expected = {OPERATIONS: ("FR",)} if falls else {HEALTH: ("FR",)}
+    assert kept(GATE, policy={"approvers": approvers}) == expected

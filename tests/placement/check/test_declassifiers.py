@@ -27,9 +27,20 @@ REGISTERED: Shape = {
 LOWERED = [{"data": OPERATIONS, "law": ["FR"], "purposes": ["essential"]}]
 
 
-def checked(*, owner: str | None = "Clinic staff (example)", **changes: Any) -> CheckResult:
-    """Check a plan in which `triage` sends operations data only, under a declassifier with these changes."""
+def checked(
+    *,
+    owner: str | None = "Clinic staff (example)",
+    given: Shape | None = None,
+    approvers: list[Shape] | None = None,
+    **changes: Any,
+) -> CheckResult:
+    """Check a plan in which `triage` sends operations data only, under a declassifier with these changes.
+
+    `given` are the stage's parameters, `approvers` the policy's.
+    """
     documents = clinics()
+    documents["pipeline.yaml"]["spec"]["stages"][0] |= {"parameters": given} if given else {}
+    documents["policy.yaml"]["spec"] |= {} if approvers is None else {"approvers": approvers}
     documents["policy.yaml"]["spec"]["declassifiers"] = [merged(REGISTERED, changes)]
     if owner:
         documents["pipeline.yaml"]["spec"]["stages"][0]["owner"] = owner
@@ -76,10 +87,51 @@ def test_without_registration_nothing_falls() -> None:
     assert "invariant/3" in found
 
 
-def test_parameters_that_no_pipeline_gives_leave_invariant_3_open() -> None:
-    result = checked(parameters={"threshold": 3})
+def test_a_declassifier_with_parameters_lowers_a_stage_that_runs_with_the_same() -> None:
+    assert checked(parameters={"threshold": 3, "strict": True}, given={"strict": True, "threshold": 3}).findings == ()
+
+
+@pytest.mark.parametrize("given", [{}, {"threshold": 4}, {"threshold": True}, {"threshold": 3, "strict": True}])
+def test_other_parameters_lower_nothing(given: Shape) -> None:
+    registered = {"threshold": 1} if given == {"threshold": True} else {"threshold": 3}
+    found = checked(parameters=registered, given=given).findings
+    assert any(finding.invariant == 3 and "parameters" in finding.expected for finding in found)
+
+
+IN_FORCE = {"from": "2026-01-01", "until": "2027-12-31"}
+OFFICER = {"name": "Data protection  Officer (example)", "data": "user", **IN_FORCE}
+
+
+def test_an_approver_with_authority_over_the_class_or_one_above_closes_invariant_4() -> None:
+    result = checked(approvers=[OFFICER])
     assert result.findings == ()
-    assert "triage" in result.not_checked[3]
+    assert 4 in result.checked
+
+
+@pytest.mark.parametrize(
+    "approvers",
+    [
+        [],
+        [{**OFFICER, "name": "Somebody else"}],
+        [{**OFFICER, "data": "user.financial"}],
+        [{**OFFICER, "data": "user.health_and_medical.genetic"}],
+        [{**OFFICER, "from": "2026-12-02"}],
+        [{**OFFICER, "until": "2027-03-30"}],
+        [{**OFFICER, "until": "2027-01-01"}, {**OFFICER, "from": "2027-01-02"}],
+    ],
+)
+def test_an_approver_without_authority_lowers_nothing(approvers: list[Shape]) -> None:
+    found = checked(approvers=approvers).findings
+    assert any(finding.invariant == 4 and "authority" in finding.expected for finding in found)
+
+
+def test_a_registration_that_nobody_relies_upon_may_be_out_of_date() -> None:
+    """A planner that lowers nothing there makes a good plan."""
+    documents = clinics()
+    documents["policy.yaml"]["spec"]["declassifiers"] = [{**REGISTERED, "until": "2027-01-01"}]
+    documents["pipeline.yaml"]["spec"]["stages"][0]["owner"] = "Clinic staff (example)"
+    fleet = a_fleet(documents, laws())
+    assert check(the_plan(fleet), fleet).findings == ()
 
 
 def registered(*entries: Shape) -> dict[str, Shape]:
@@ -110,7 +162,7 @@ def sent_on(documents: dict[str, Shape]) -> set[str]:
     fleet = a_fleet(documents, laws())
     (pipeline,), (policy,) = fleet.of(Pipeline), fleet.of(Policy)
     snapshot, home = Snapshot.of(fleet), next(site for site in fleet.of(Site) if site.name == "clinic-lyon")
-    checked = Labels(pipeline, home, snapshot, lowering(pipeline, policy, snapshot, UNTIL)).of("draft")
+    checked = Labels(pipeline, home, snapshot, lowering(pipeline, policy, snapshot, (SINCE, UNTIL))).of("draft")
     planned = propagate(
         pipeline, home, snapshot.models, snapshot.knowledge, policy, Window(SINCE, UNTIL)
     ).stages["draft"]  # fmt: skip

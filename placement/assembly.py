@@ -18,10 +18,12 @@ from placement.graph import Edge
 from placement.instance import Instance, Workload
 from placement.invariants import invariants
 from placement.latency import milliseconds
+from placement.losses import after
 from placement.plan import (
     AssignmentPlan,
     CostPlan,
     EnginePlan,
+    FailurePlan,
     FallbackPlan,
     FlowPlan,
     InvariantsPlan,
@@ -32,12 +34,13 @@ from placement.plan import (
     RepairPlan,
     Role,
     StagePlan,
+    SurvivorPlan,
     TargetPlan,
     UnplacedPlan,
     WorkloadPlan,
 )
 from placement.routes import Route
-from placement.solution import Choice, PoolLoad, Solution, Tally, latency_us, routed, share_of, tally
+from placement.solution import Choice, Failure, PoolLoad, Solution, Tally, latency_us, routed, share_of, tally
 
 DISTRIBUTION = "sovereign-hybrid"
 
@@ -45,7 +48,7 @@ DISTRIBUTION = "sovereign-hybrid"
 def assemble(instance: Instance, solution: Solution, reasons: Mapping[str, Reason], engine: str) -> Plan:
     """Return the plan that a solution is; `reasons` say of each unplaced or degraded workload why it is so."""
     problem = instance.problem
-    total = tally(instance, solution.choices)
+    total = tally(instance, solution.choices, solution.failures)
     checked, not_checked = invariants(problem)
     return Plan(
         api_version="hybrid/v1",
@@ -62,6 +65,7 @@ def assemble(instance: Instance, solution: Solution, reasons: Mapping[str, Reaso
         pools=tuple(_pool(total.pools[key], solution.packing[key]) for key in sorted(total.pools)),
         invariants=InvariantsPlan(checked, not_checked),
         cost=_cost(problem.currency, total, solution),
+        failures=tuple(_failure(instance, failure) for failure in solution.failures),
     )
 
 
@@ -69,19 +73,23 @@ def _workload(
     instance: Instance, name: str, choice: Choice, solution: Solution, total: Tally, reason: Reason | None
 ) -> WorkloadPlan:
     workload = instance.workloads[name]
-    followed = list(orders(instance, workload, choice, solution.packing))
-    flows = [_flow(workload, edge, route, "primary") for edge, route in routed(workload, choice)]
-    flows += _spare_flows(workload, [target for _, targets in followed for target in targets])
+    reserved = _reserved(name, solution.failures)
+    followed = [list(orders(instance, workload, part, solution.packing, reserved)) for part in choice.parts]
     return WorkloadPlan(
         id=name,
         pipeline=workload.pipeline.name,
         origin=workload.origin.name,
         tenant=workload.pipeline.metadata.tenant,
         rate=float(workload.rate),
-        status="degraded" if choice.graph.replaced else "placed",
-        assignments=(AssignmentPlan(1.0, tuple(_stages(workload, choice)), tuple(flows)),),
+        status="degraded" if choice.is_degraded else "placed",
+        assignments=tuple(
+            _assignment(workload, part, [target for _, targets in found for target in targets])
+            for part, found in zip(choice.parts, followed, strict=True)
+        ),
         fallbacks=tuple(
-            FallbackPlan(stage, tuple(_target(stage, target) for target in targets)) for stage, targets in followed
+            FallbackPlan(stage, tuple(_target(stage, target) for target in targets), index)
+            for index, found in enumerate(followed)
+            for stage, targets in found
         ),
         latency_ms=LatencyPlan(
             milliseconds(latency_us(workload, choice)),
@@ -91,6 +99,32 @@ def _workload(
         kind=None if reason is None else reason.kind,
         causes=() if reason is None else reason.causes,
     )
+
+
+def _assignment(workload: Workload, part: Choice, targets: Iterable[Target] = ()) -> AssignmentPlan:
+    flows = [_flow(workload, edge, route, "primary", part.fraction) for edge, route in routed(workload, part)]
+    flows += _spare_flows(workload, targets)
+    return AssignmentPlan(float(part.fraction), tuple(_stages(workload, part)), tuple(flows))
+
+
+def _failure(instance: Instance, failure: Failure) -> FailurePlan:
+    survivors = []
+    for name, choice in sorted(failure.choices.items()):
+        workload = after(instance, instance.workloads[name], failure.loss)
+        survivors.append(SurvivorPlan(name, tuple(_assignment(workload, part) for part in choice.parts)))
+    return FailurePlan(str(failure.loss), tuple(survivors))
+
+
+def _reserved(name: str, failures: Iterable[Failure]) -> set[tuple[str, PoolKey]]:
+    """Return the stages of a workload, and the pools that have room for them after some loss."""
+    return {
+        (stage, option.pool.key)
+        for failure in failures
+        if name in failure.choices
+        for part in failure.choices[name].parts
+        for stage, option in part.options.items()
+        if option.pool is not None
+    }
 
 
 def _stages(workload: Workload, choice: Choice) -> Iterator[StagePlan]:
@@ -106,7 +140,7 @@ def _stages(workload: Workload, choice: Choice) -> Iterator[StagePlan]:
             )
 
 
-def _flow(workload: Workload, edge: Edge, route: Route, role: Role) -> FlowPlan:
+def _flow(workload: Workload, edge: Edge, route: Route, role: Role, fraction: Fraction = Fraction(0)) -> FlowPlan:
     return FlowPlan(
         from_stage=edge.source,
         to_stage=edge.target,
@@ -115,7 +149,7 @@ def _flow(workload: Workload, edge: Edge, route: Route, role: Role) -> FlowPlan:
         role=role,
         route=route.sites,
         bytes=edge.bytes,
-        rate=float(workload.rate * edge.share) if role == "primary" else 0.0,
+        rate=float(workload.rate * edge.share * fraction),
         label=tuple(atom.to_json() for atom in workload.labels.flow(edge.source, edge.target)),
         verdict="permit",
         rules=route.rules,

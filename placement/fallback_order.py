@@ -1,7 +1,7 @@
 """What is tried when a stage does not answer, in a fixed and permitted order: other pools, fallback stages, queues.
 
 Every target has the `failover` verdict and permitted routes to its neighbours, which stay where they are. Nothing is
-reserved for it.
+reserved for it, unless the workload survives losses.
 """
 
 from __future__ import annotations
@@ -29,12 +29,22 @@ class Target:
 
 
 def orders(
-    instance: Instance, workload: Workload, choice: Choice, running: Mapping[PoolKey, object]
+    instance: Instance,
+    workload: Workload,
+    choice: Choice,
+    running: Mapping[PoolKey, object],
+    reserved: Collection[tuple[str, PoolKey]] = (),
 ) -> Iterator[tuple[str, list[Target]]]:
-    """Yield (stage, targets) for each stage of a choice that has any; `running` are the pools that have replicas."""
+    """Yield (stage, targets) for each stage of a choice that has any.
+
+    Args:
+        running: the pools that have replicas.
+        reserved: stages and the pools that keep room for them in some failure; they come first.
+    """
     for stage in choice.graph.stages:
+        found = _elsewhere(instance, workload, choice, stage, running)
         targets = [
-            *_elsewhere(instance, workload, choice, stage, running),
+            *sorted(found, key=lambda t: t.option.pool is None or (stage.name, t.option.pool.key) not in reserved),
             *_instead(workload, choice, stage, running),
         ]
         if targets:

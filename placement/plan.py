@@ -86,11 +86,12 @@ class TargetPlan:
 
 @dataclass(frozen=True, slots=True)
 class FallbackPlan:
-    """What is tried, in this order, when a stage does not answer."""
+    """What is tried, in this order, when a stage of an assignment does not answer; they are counted from 0."""
 
     __pydantic_config__ = _CONFIG
     stage: str
     order: tuple[TargetPlan, ...]
+    assignment: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,27 @@ class WorkloadPlan:
     cost_per_hour: float
     kind: Literal["impossible", "crowded"] | None = None
     causes: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SurvivorPlan:
+    """How a workload that a loss touches is served then."""
+
+    __pydantic_config__ = _CONFIG
+    id: str
+    assignments: tuple[AssignmentPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FailurePlan:
+    """What changes when one thing is lost: `site:NAME`, or `link:A--B` with the names in order.
+
+    Who is not listed and not touched goes on as planned; who is not listed and touched ends.
+    """
+
+    __pydantic_config__ = _CONFIG
+    lost: str
+    workloads: tuple[SurvivorPlan, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +174,7 @@ class NodePlan:
 
 @dataclass(frozen=True, slots=True)
 class PoolPlan:
-    """Replicas of one variant on one hardware group; `load` in requests per second."""
+    """Replicas of one variant on one hardware group, enough after any loss; `load` per second in normal running."""
 
     __pydantic_config__ = _CONFIG
     site: str
@@ -216,6 +238,7 @@ class Plan:
     pools: tuple[PoolPlan, ...]
     invariants: InvariantsPlan
     cost: CostPlan
+    failures: tuple[FailurePlan, ...] = ()
 
     def workload(self, name: str) -> WorkloadPlan | None:
         """Return the served workload of that id."""

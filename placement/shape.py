@@ -47,10 +47,6 @@ def _of_rates(spec: PipelineSpec) -> Iterator[Fault]:
     for index, own in enumerate(spec.rates):
         if own.rate == 0:
             yield Fault(("spec", "rates", index, "rate"), "a rate of zero", hint)
-    for name in ("survive", "split"):
-        if getattr(spec, name):
-            message = f"this version does not plan `{name}`"
-            yield Fault(("spec", name), message, "remove it: a plan that did not honour it would promise too much")
 
 
 def _of_domains(spec: PipelineSpec) -> Iterator[Fault]:

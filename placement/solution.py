@@ -106,11 +106,13 @@ class Tally:
     Attributes:
         hops: bits per second by hop and direction.
         egress: currency per hour.
+        standby: of each pool that some failure needs, who would then bring how much, over all failures.
     """
 
     pools: dict[PoolKey, PoolLoad] = field(default_factory=dict)
     hops: dict[Hop, Fraction] = field(default_factory=dict)
     egress: Fraction = Fraction(0)
+    standby: dict[PoolKey, dict[str, Fraction]] = field(default_factory=dict)
 
     @property
     def pools_per_hour(self) -> Fraction:
@@ -133,7 +135,17 @@ def tally(instance: Instance, choices: Mapping[str, Choice], failures: Iterable[
             own = total.pools.setdefault(key, PoolLoad(entry.pool))
             own.spare = max(own.spare, entry.replicas)
             own.stores |= entry.stores
+        for name, choice in failure.choices.items():
+            _stand_by(total, after(instance, instance.workloads[name], failure.loss), choice)
     return total
+
+
+def _stand_by(total: Tally, workload: Workload, choice: Choice) -> None:
+    own = Tally()
+    _add(own, workload, choice)
+    for key, entry in own.pools.items():
+        who = total.standby.setdefault(key, {})
+        who[workload.id] = who.get(workload.id, Fraction(0)) + entry.wanted
 
 
 def tally_after(instance: Instance, choices: Mapping[str, Choice], failure: Failure) -> Tally:
@@ -185,14 +197,22 @@ def _add_stages(total: Tally, workload: Workload, part: Choice) -> None:
 
 
 def share_of(workload: Workload, choice: Choice, total: Tally) -> Fraction:
-    """Return a workload's part of the cost per hour: of each pool by its part of the load, and its own egress."""
+    """Return a workload's part of the cost per hour: of each pool by its part of the load, and its own egress.
+
+    A pool that only stands by for failures is paid by those who would then use it.
+    """
     own = Tally()
     _add(own, workload, choice)
     shares = (
         total.pools[key].replicas * entry.pool.per_hour * entry.wanted / total.pools[key].wanted
         for key, entry in own.pools.items()
     )
-    return sum(shares, own.egress)
+    idle = (
+        total.pools[key].replicas * total.pools[key].pool.per_hour * who[workload.id] / sum(who.values())
+        for key, who in total.standby.items()
+        if workload.id in who and not total.pools[key].wanted
+    )
+    return sum(shares, own.egress) + sum(idle)
 
 
 def routed(workload: Workload, part: Choice) -> Iterator[tuple[Edge, Route]]:

@@ -163,21 +163,21 @@ class Compiler:
             "pipeline": self.pipeline.name, "origin": self.origin.name, "tenant": self.tenant,
             "status": self.entry["status"], "inputLabel": self.pool.numbers(self.labels.stages[INPUT]),
             "known": self.known, "purposes": list(self.pipeline.spec.input.purposes or ()),
-            "assignments": [self._assignment(assignment) for assignment in self.entry["assignments"]],
+            "assignments": [self._assignment(index, one) for index, one in enumerate(self.entry["assignments"])],
         }  # fmt: skip
 
-    def _assignment(self, assignment: Mapping[str, Any]) -> Json:
+    def _assignment(self, index: int, assignment: Mapping[str, Any]) -> Json:
         placed = {stage["stage"]: stage for stage in assignment["stages"]}
         graph = next((g for g in graphs(self.pipeline.spec) if {s.name for s in g.stages} == placed.keys()), None)
         if graph is None:
             raise InputError(f"{self.entry['id']}: the plan's stages are no graph of the pipeline", advice="plan again")
-        stages = {stage.name: self._place(stage, graph, placed[stage.name]) for stage in graph.stages}
+        stages = {stage.name: self._place(stage, graph, placed[stage.name], index) for stage in graph.stages}
         crossing = [flow for flow in assignment["flows"] if flow["from"] != flow["to"]]
         primary_first = sorted(crossing, key=lambda flow: str(flow["role"] != "primary"))
         flows = [self._flow(flow) for flow in primary_first]
         return {"share": round(assignment["fraction"] * WHOLE), "stages": stages, "flows": flows}
 
-    def _place(self, stage: Stage, graph: Graph, placed: Mapping[str, Any]) -> Json:
+    def _place(self, stage: Stage, graph: Graph, placed: Mapping[str, Any], assignment: int) -> Json:
         answers = any((edge.source, edge.target) == (stage.name, ANSWER) for edge in graph.edges)
         primary = self._target(stage, placed, "primary", _after(graph, stage.name))
         if not all(self._permits(primary["decisions"], number) for number in self._label(stage.name)):
@@ -185,7 +185,8 @@ class Compiler:
                 f"{self.entry['id']}: the policy does not permit {stage.name} at {placed['site']}",
                 advice="the plan does not belong to this fleet; run `hybrid plan` again",
             )
-        orders = [f["order"] for f in self.entry.get("fallbacks", ()) if f["stage"] == stage.name]
+        own = (f for f in self.entry.get("fallbacks", ()) if f.get("assignment", 0) == assignment)
+        orders = [fallback["order"] for fallback in own if fallback["stage"] == stage.name]
         others = [self._other(stage, target, graph) for order in orders for target in order]
         return {"label": self._label(stage.name), "answer": answers, "targets": [primary, *others]}
 

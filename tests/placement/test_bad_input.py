@@ -47,8 +47,6 @@ FAULTS: list[tuple[str, tuple[Noun, ...]]] = [
     ("selects no site", (a_pipeline(origins={"role": "ship"}),)),
     ("a second stage called 'triage'", (a_pipeline("mail", a_stage(), a_stage()),)),
     ("no stage may be called 'answer'", (a_pipeline("mail", a_stage("answer")),)),
-    ("does not plan `survive`", (a_pipeline(survive=1),)),
-    ("does not plan `split`", (a_pipeline(split=True),)),
     ("no site 'clinik'", (a_pipeline("mail", a_stage(sites=["clinik"])),)),
     ("named twice", (a_pipeline("mail", a_stage(sites=["dc", "dc"])),)),
     ("no stage 'tirage' to keep apart", (a_pipeline(apart=[{"stages": ["triage", "tirage"], "by": "site"}]),)),

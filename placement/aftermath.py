@@ -69,7 +69,7 @@ class Aftermath:
         then = after(model.instance, workload, self.loss)
         options = {
             stage: [option for option in found if not self.loss.takes(option.site)]
-            for stage, found in workload.options.items()
+            for stage, found in (workload.refuges or workload.options).items()
         }
         places = [possible(then, graph, options) for graph in workload.graphs]
         servings = self.served[name] = model.serve(then, places, shared, [(self.touched[name], -1.0)], 0.0)

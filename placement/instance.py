@@ -36,6 +36,7 @@ class Workload:
         options: by stage or fallback, where it may run; sorted.
         refusals: by stage or fallback and site, why it may not.
         stored: bytes by knowledge that its stages read.
+        refuges: where it may run after a loss when that is not `options`: a workload that is held in its place.
         rate: requests per second. `utilisation`, `priority`: of the pipeline, exact.
     """
 
@@ -50,6 +51,7 @@ class Workload:
     refusals: Mapping[str, Mapping[str, tuple[Refusal, ...]]]
     stored: Mapping[str, int]
     router: Router = field(repr=False)
+    refuges: Mapping[str, tuple[Option, ...]] | None = None
 
     @cached_property
     def id(self) -> str:

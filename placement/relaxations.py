@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from placement.catalogue import Model
 from placement.knowledge import Knowledge
 from placement.legal_relaxations import without_law
-from placement.pipeline import Pipeline, Stage
+from placement.pipeline import Pipeline, PipelineSpec, Stage
 from placement.problem import Problem
 from placement.routes import Network
 from sites.quantity import Price
@@ -75,6 +75,33 @@ def _approval(problem: Problem, name: str) -> Problem:
 
 def _knowledge(problem: Problem, name: str) -> Problem:
     return replace(problem, stores={**problem.stores, name: _with(problem.stores[name], sites={})})
+
+
+def _pin(problem: Problem, name: str) -> Problem:
+    return _stages(problem, lambda stage: stage.model_copy(update={"sites": None}) if stage.name == name else stage)
+
+
+def _taint(problem: Problem, name: str) -> Problem:
+    def without(site: Site) -> Site:
+        return _with(site, taints=tuple(taint for taint in site.spec.taints if taint.name != name))
+
+    return replace(problem, sites={name: without(site) for name, site in problem.sites.items()})
+
+
+def _pipelines(problem: Problem, change: Callable[[PipelineSpec], dict[str, object]]) -> Problem:
+    return replace(problem, pipelines={name: _with(p, **change(p.spec)) for name, p in problem.pipelines.items()})
+
+
+def _apart(problem: Problem, by: str) -> Problem:
+    return _pipelines(problem, lambda spec: {"apart": tuple(rule for rule in spec.apart if rule.by != by)})
+
+
+def _spread(problem: Problem, stage: str) -> Problem:
+    return _pipelines(problem, lambda spec: {"spread": tuple(rule for rule in spec.spread if rule.stage != stage)})
+
+
+def _survive(problem: Problem, what: str) -> Problem:
+    return _pipelines(problem, lambda spec: {"survive": 0})
 
 
 def _serves(problem: Problem, what: str) -> Problem:
@@ -180,6 +207,7 @@ def _residency(problem: Problem, name: str) -> Problem:
 
 
 RELAXATIONS: Mapping[str, Callable[[Problem, str], Problem]] = {
+    "apart": _apart,
     "approval": _approval,
     "capacity": _capacity,
     "declassifier": _declassifier,
@@ -189,8 +217,12 @@ RELAXATIONS: Mapping[str, Callable[[Problem, str], Problem]] = {
     "latency": _latency,
     "link": _link,
     "media": _media,
+    "pin": _pin,
     "quality": _quality,
     "residency": _residency,
     "retention": _retention,
     "serves": _serves,
+    "spread": _spread,
+    "survive": _survive,
+    "taint": _taint,
 }

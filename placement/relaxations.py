@@ -184,7 +184,9 @@ def _media(problem: Problem, what: str) -> Problem:
 
 
 def _erasure(problem: Problem, what: str) -> Problem:
-    sites = {name: _with(site, erasure=site.spec.erasure or Erasure(within=0)) for name, site in problem.sites.items()}
+    """Where nobody declares how copies are erased, they are at once."""
+    at_once = Erasure.model_construct(within=0)
+    sites = {name: _with(site, erasure=site.spec.erasure or at_once) for name, site in problem.sites.items()}
     return replace(problem, sites=sites)
 
 

@@ -98,6 +98,9 @@ def _workload(
         cost_per_hour=money(share_of(workload, choice, total)),
         kind=None if reason is None else reason.kind,
         causes=() if reason is None else reason.causes,
+        numbers=() if reason is None else reason.numbers,
+        causes_complete=reason is None or reason.is_complete,
+        repairs=() if reason is None else _repairs(reason),
     )
 
 
@@ -197,8 +200,11 @@ def _pool(entry: PoolLoad, places: Iterable[Place]) -> PoolPlan:
 
 
 def _unplaced(name: str, reason: Reason) -> UnplacedPlan:
-    repairs = tuple(RepairPlan(repair.change, money(repair.per_hour)) for repair in reason.repairs)
-    return UnplacedPlan(name, reason.kind, reason.causes, repairs)
+    return UnplacedPlan(name, reason.kind, reason.causes, _repairs(reason), reason.numbers, reason.is_complete)
+
+
+def _repairs(reason: Reason) -> tuple[RepairPlan, ...]:
+    return tuple(RepairPlan(repair.change, money(repair.per_hour)) for repair in reason.repairs)
 
 
 def _cost(currency: str, total: Tally, solution: Solution) -> CostPlan:

@@ -6,23 +6,21 @@ cause is a set of at most three families of rules; each set is verified by solvi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from placement.exact import can_all_be_placed, components
-from placement.instance import Instance, Workload, instance_of
-from placement.problem import Problem
-from placement.relaxations import RELAXATIONS, relax
-from placement.rulings import Rulings
-from placement.solution import Choice
+from placement.bench import Bench, UndecidedError, without
+from placement.legal_relaxations import LEGAL
+from placement.relaxations import RELAXATIONS
 
 MOST_FAMILIES = 3
 MOST_TRIALS = 200
 """Sets of families that are solved for one workload; more would answer late rather than better."""
 
-LEGAL = "residency:"
+MOST_OF_A_PLAN = 2000
+"""Trials for all workloads of one plan; who comes after has to be asked about alone."""
 
 SHARED = ("capacity", "hardware:cpus", "hardware:disk", "hardware:memory", "link:bandwidth")
 """Families of which there may be too little for all though there is enough for one: no refusal names them."""
@@ -41,105 +39,78 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a workload is unplaced or degraded; `causes` are minimal sets, sorted."""
+    """Why a workload is unplaced or degraded.
+
+    Attributes:
+        causes: minimal sets, sorted.
+        numbers: for each cause and each of its families, how much would just suffice, in words.
+        is_complete: whether every set of at most three families was decided, so that no cause is missing.
+        repairs: the cheapest first.
+    """
 
     kind: Kind
     causes: tuple[Cause, ...]
+    numbers: tuple[tuple[str, ...], ...] = ()
+    is_complete: bool = True
     repairs: tuple[Repair, ...] = ()
 
 
-def reasons(instance: Instance, choices: Mapping[str, Choice]) -> dict[str, Reason]:
-    """Return why each workload that is missing or degraded in `choices` is so."""
-    lacking = [name for name in instance.workloads if name not in choices or choices[name].graph.replaced]
-    if not lacking:
-        return {}
-    together = {name: members for members in components(instance) for name in members}
-    law = _Law({frozenset(): instance.rulings})
-    return {n: _Inquest(instance, instance.workloads[n], choices, together[n], law).reason() for n in lacking}
-
-
 @dataclass(frozen=True, slots=True)
-class _Law:
-    """What the law said with each set of residency rules set aside: nothing else that is relaxed changes it."""
+class Found:
+    """Every minimal set that was found, and whether that is all."""
 
-    known: dict[frozenset[str], Rulings]
-
-    def of(self, relaxed: Problem, trial: Iterable[str]) -> Rulings:
-        """Return the rulings for a trial, shared among trials that set aside the same rules of law."""
-        legal = frozenset(family for family in trial if family.startswith(LEGAL))
-        return self.known.setdefault(legal, Rulings(relaxed))
+    causes: tuple[Cause, ...]
+    is_complete: bool
 
 
-@dataclass(slots=True)
-class _Inquest:
-    """The search for the causes of one workload.
-
-    Attributes:
-        together: ids of all workloads with which it shares a site or a wire.
-    """
-
-    instance: Instance
-    workload: Workload
-    choices: Mapping[str, Choice]
-    together: Collection[str]
-    law: _Law
-
-    def reason(self) -> Reason:
-        """Return the kind and all minimal causes that were found."""
-        kind: Kind = "crowded" if self._is_placed((), {}) else "impossible"
-        others = {n: c for n, c in self.choices.items() if n in self.together and n != self.workload.id}
-        beside = others if kind == "crowded" else {}
-        causes = minimal_sets(self._families(), lambda trial: self._is_placed(trial, beside))
-        return Reason(kind, tuple(sorted(cause for cause in causes if len(cause) <= MOST_FAMILIES)))
-
-    @property
-    def _shapes(self) -> int:
-        """Return how many of its graphs would do: all when it is unplaced, its own alone when it is degraded."""
-        return 1 if self.workload.id in self.choices else len(self.workload.graphs)
-
-    def _is_placed(self, trial: Cause, beside: Mapping[str, Choice]) -> bool:
-        """Return whether it can be placed with these families set aside, the others where they are."""
-        relaxed = self._without(trial, {self.workload.id, *beside}, is_brief=True)
-        own = relaxed.workloads[self.workload.id]
-        held = {name: pinned(relaxed.workloads[name], choice) for name, choice in beside.items()}
-        workloads = {**held, own.id: replace(own, graphs=own.graphs[: self._shapes])}
-        return can_all_be_placed(replace(relaxed, workloads=dict(sorted(workloads.items()))))
-
-    def _without(self, trial: Iterable[str], only: Collection[str], *, is_brief: bool = False) -> Instance:
-        families = tuple(trial)
-        relaxed = relax(self.instance.problem, families)
-        return instance_of(relaxed, only, self.law.of(relaxed, families), is_brief=is_brief)
-
-    def _families(self) -> list[str]:
-        """Return every family that stands against it, those that show only behind others included."""
-        found = {*SHARED} | ({"latency"} if self.workload.limit_us is not None else set())
-        found |= {"link:intermittent"} if self.instance.problem.network.intermittent else set()
-        known, workload = set[str](), self.workload
-        for _ in range(MOST_FAMILIES):
-            refusals = (each for sites in workload.refusals.values() for each in sites.values())
-            named = {refusal.rule for each in refusals for refusal in each}
-            new = {name for name in named if name.partition(":")[0] in RELAXATIONS} - known
-            if not new:
-                break
-            known |= new
-            workload = self._without(sorted(known), {workload.id}).workloads[workload.id]
-        return sorted(known | found)
+def reason(alone: Bench, beside: Bench, most: int = MOST_OF_A_PLAN) -> Reason:
+    """Return why a workload is unplaced or degraded, from its benches in the empty fleet and beside the others."""
+    kind: Kind = "impossible"
+    try:
+        if alone.is_placed():
+            kind = "crowded"
+        found = causes_on(alone if kind == "impossible" else beside, min(MOST_TRIALS, most))
+    except UndecidedError:
+        return Reason(kind, (), is_complete=False)
+    return Reason(kind, found.causes, is_complete=found.is_complete)
 
 
-def minimal_sets(families: Sequence[str], is_enough: Callable[[Cause], bool]) -> list[Cause]:
+def causes_on(bench: Bench, most: int = MOST_TRIALS) -> Found:
+    """Return every minimal set of at most three families without which the workload would be placed, on a bench."""
+    found = minimal_sets(families_against(bench), lambda trial: bench.is_placed(without(trial)), most)
+    short = (cause for cause in found.causes if len(cause) <= MOST_FAMILIES)
+    return Found(tuple(sorted(short)), found.is_complete)
+
+
+def families_against(bench: Bench) -> list[str]:
+    """Return every family that stands against a workload, those that show only behind others included."""
+    workload, found = bench.workload, {*SHARED, *bench.workload_rules()}
+    known = set[str]()
+    for _ in range(MOST_FAMILIES):
+        refusals = (each for sites in workload.refusals.values() for each in sites.values())
+        named = {refusal.rule for each in refusals for refusal in each}
+        new = {name for name in named if name.partition(":")[0] in RELAXATIONS} - known
+        if not new:
+            break
+        known |= new
+        workload = bench.under(without(known), is_brief=False)
+    return sorted(known | found)
+
+
+def minimal_sets(families: Sequence[str], is_enough: Callable[[Cause], bool], most: int = MOST_TRIALS) -> Found:
     """Return every minimal set of families that is enough, for a test that more never fails.
 
     Each set that is not among the supersets of those found leaves out at least one family of each of them; so all
     but a minimal choice of such families are tried at once, and what is enough is thinned out (as MARCO does). Stops
-    after `MOST_TRIALS` tests.
+    after `most` tests, and then says that more may be.
     """
-    trials = 0
+    trials, is_complete = 0, True
     enough: list[frozenset[str]] = []
     hopeless: list[frozenset[str]] = []
 
     def test(trial: Iterable[str]) -> bool:
         """Return whether a set is enough, from what is known of larger and smaller ones where that tells."""
-        nonlocal trials
+        nonlocal trials, is_complete
         families = tuple(trial)
         tried = frozenset(families)
         if any(tried <= other for other in hopeless):
@@ -147,7 +118,8 @@ def minimal_sets(families: Sequence[str], is_enough: Callable[[Cause], bool]) ->
         if any(tried >= other for other in enough):
             return True
         trials += 1
-        if trials > MOST_TRIALS:
+        if trials > most:
+            is_complete = False
             return False
         (enough if (holds := is_enough(families)) else hopeless).append(tried)
         return holds
@@ -163,11 +135,11 @@ def minimal_sets(families: Sequence[str], is_enough: Callable[[Cause], bool]) ->
         elif not test(rest):
             continue
         cause = _thinned(rest, test)
-        if trials > MOST_TRIALS:
+        if not is_complete:
             break
         found.append(cause)
         left_out = _hitting(found)
-    return found
+    return Found(tuple(found), is_complete)
 
 
 def _thinned(families: Sequence[str], is_enough: Callable[[Iterable[str]], bool]) -> Cause:
@@ -196,12 +168,3 @@ def _hitting(found: Iterable[Cause]) -> list[frozenset[str]]:
         grown = {one if one & set(cause) else one | {family} for one in sets for family in cause}
         sets = [one for one in grown if not any(other < one for other in grown)]
     return sorted(sets, key=lambda one: (len(one), sorted(one)))
-
-
-def pinned(workload: Workload, choice: Choice) -> Workload:
-    """Return a workload that can only be served as `choice` says."""
-    graphs = tuple(graph for graph in workload.graphs if graph.replaced == choice.graph.replaced)
-    options = {
-        name: tuple(o for o in workload.options[name] if o.key == option.key) for name, option in choice.options.items()
-    }
-    return replace(workload, graphs=graphs, options={**workload.options, **options})

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from placement.candidates import Refusal
-from placement.causes import LEGAL
 from placement.cost import money
 from placement.exact import solve
 from placement.instance import Instance, Workload
+from placement.legal_relaxations import LEGAL
 from placement.pipeline import Stage
 from placement.plan import Plan, WorkloadPlan
 from placement.solution import Choice, tally

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import ceil
 
 from placement.candidates import PoolKey
+from placement.cost import egress_per_hour
 from placement.instance import Instance, Workload
 from placement.problem import Problem
 from placement.routes import Hop
@@ -95,3 +97,22 @@ def link_loads(
     for hop, load in sorted(own.items()):
         limit = problem.network.wires[hop].bandwidth * HOP_LIMIT
         yield hop, load + room.hops.get(hop, Fraction(0)), limit
+
+
+def added_cost(workload: Workload, choice: Choice, room: Room) -> Fraction:
+    """Return what a workload's choice costs more per hour than what others take already."""
+    own: dict[PoolKey, Fraction] = {}
+    cost, pools = Fraction(0), {}
+    for part in choice.parts:
+        for stage in part.graph.stages:
+            if (pool := part.options[stage.name].pool) is not None:
+                pools[pool.key] = pool
+                wanted = workload.stage_rate(stage) * part.fraction / workload.utilisation
+                own[pool.key] = own.get(pool.key, Fraction(0)) + wanted
+        for edge, route in routed(workload, part):
+            cost += egress_per_hour(workload.rate * edge.share * part.fraction, edge.bytes, route.price)
+    for key, wanted in own.items():
+        other = room.pool(key)
+        there, throughput = other.wanted if other else Fraction(0), pools[key].throughput
+        cost += (ceil((there + wanted) / throughput) - ceil(there / throughput)) * pools[key].per_hour
+    return cost

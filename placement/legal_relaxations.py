@@ -13,6 +13,9 @@ from sites.policy import NoPack, Pack, Policy, Rule
 
 P = TypeVar("P", Policy, Pack)
 
+LEGAL = "residency:"
+"""How the families begin that are rules of law: their price may be told, their relaxation is never proposed."""
+
 PERMIT_ALL = Rule(
     id="set-aside", effect="permit", data="all", activities="all", source="a relaxation", confidence="high"
 )

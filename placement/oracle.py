@@ -17,11 +17,11 @@ from placement.fit import Fit, Packer
 from placement.graph import ANSWER, INPUT, Edge, Graph
 from placement.instance import Workload
 from placement.latency import flow_us
-from placement.ledger import GroupKey, Room, link_loads
+from placement.ledger import EMPTY, GroupKey, Room, added_cost, link_loads
 from placement.model import possible
 from placement.pipeline import Stage
 from placement.problem import Problem
-from placement.solution import Choice, latency_us, routed
+from placement.solution import Choice, latency_us
 
 MOST_STEPS = 20_000
 """Options tried in one question; beyond, the solver is asked instead."""
@@ -67,6 +67,21 @@ def best_way(
     return None
 
 
+def soonest_us(problem: Problem, workload: Workload, graph: Graph) -> int | None:
+    """Return the least latency over one graph with nobody in the way, in whole microseconds; None when no way is.
+
+    A lower bound: exact where no stage waits for two others.
+    """
+    options = possible(workload, graph)
+    if options is None:
+        return None
+    tree = _Tree(problem, workload, EMPTY, graph, options, Packer(EMPTY), any_will_do=True)
+    home = workload.origin.name
+    tree.bound_times()
+    soonest = max((tree.soonest(e, home) for e in graph.edges if e.source == INPUT and e.counts), default=0.0)
+    return ceil(soonest * (1 - MARGIN))
+
+
 @dataclass(slots=True)
 class _Branch:
     """What is chosen so far."""
@@ -105,7 +120,8 @@ class _Tree:
     def best(self) -> Way | None:
         """Return the cheapest way, or None. Raises UnsureError."""
         self._into = {s.name: [e for e in self.graph.edges if e.target == s.name] for s in self.graph.stages}
-        self._bound_times()
+        if self.workload.limit_us is not None:
+            self.bound_times()
         self._bound_costs()
         self._grow(0, _Branch(), 0.0)
         if self.doubtful is not None and (self.found is None or self.doubtful < self.found.per_hour):
@@ -131,17 +147,15 @@ class _Tree:
             return [self.workload.origin.name]
         return list(dict.fromkeys(option.site for option in self.allowed[end]))
 
-    def _bound_times(self) -> None:
+    def bound_times(self) -> None:
         """Work out, from the last stage back, how long after a stage at a site the answer arrives at the earliest."""
-        if self.workload.limit_us is None:
-            return
         for stage in reversed(self.graph.stages):
             leaving = [edge for edge in self.graph.edges if edge.source == stage.name and edge.counts]
             for site in self._sites(stage.name):
-                waits = [self._soonest(edge, site) for edge in leaving]
+                waits = [self.soonest(edge, site) for edge in leaving]
                 self._left[stage.name, site] = max(waits, default=0.0)
 
-    def _soonest(self, edge: Edge, site: str) -> float:
+    def soonest(self, edge: Edge, site: str) -> float:
         if edge.target == ANSWER:
             flow = self._flow(edge, site, self.workload.origin.name)
             return float("inf") if flow is None else flow[1]
@@ -154,6 +168,9 @@ class _Tree:
 
     def _bound_costs(self) -> None:
         """Work out what the stages from each on cost at least: their pools, and the flows into them."""
+        if self.any_will_do:
+            self._least = [0.0] * (len(self.graph.stages) + 1)
+            return
         seen: dict[PoolKey, int] = {}
         for stage in self.graph.stages:
             for key in {option.pool.key for option in self.allowed[stage.name] if option.pool is not None}:
@@ -273,7 +290,7 @@ class _Tree:
         limit = self.workload.limit_us
         if (limit is not None and latency_us(self.workload, choice) > limit) or self._fills_a_link(choice):
             return
-        cost = self._cost(choice, branch)
+        cost = added_cost(self.workload, choice, self.room)
         if self.found is not None and cost >= self.found.per_hour:
             return
         if all(self._fits(branch, at) for at in {(key.site, key.hardware) for key in branch.wanted}):
@@ -283,18 +300,3 @@ class _Tree:
 
     def _fills_a_link(self, choice: Choice) -> bool:
         return any(load > limit for _, load, limit in link_loads(self.problem, self.workload, choice, self.room))
-
-    def _cost(self, choice: Choice, branch: _Branch) -> Fraction:
-        cost = sum(
-            (
-                egress_per_hour(self.workload.rate * edge.share, edge.bytes, route.price)
-                for edge, route in routed(self.workload, choice)
-            ),
-            Fraction(0),
-        )
-        by_key = {o.pool.key: o for o in branch.options.values() if o.pool is not None}
-        for key, wanted in branch.wanted.items():
-            pool = by_key[key].pool
-            assert pool is not None
-            cost += self._more(pool, NOTHING, wanted)
-        return cost

@@ -104,8 +104,20 @@ class LatencyPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class RepairPlan:
+    """A change of the fleet that would place the workload, and what the plan would then cost more per hour."""
+
+    __pydantic_config__ = _CONFIG
+    change: str
+    cost_per_hour: float
+
+
+@dataclass(frozen=True, slots=True)
 class WorkloadPlan:
-    """A workload that is served: its part of the cost of pools and egress; `causes` say why it is only degraded."""
+    """A workload that is served: its part of the cost of pools and egress; `causes` say why it is only degraded.
+
+    `numbers` say of each family of each cause how much would just suffice; unless `causes_complete`, there may be more.
+    """
 
     __pydantic_config__ = _CONFIG
     id: str
@@ -120,6 +132,9 @@ class WorkloadPlan:
     cost_per_hour: float
     kind: Literal["impossible", "crowded"] | None = None
     causes: tuple[tuple[str, ...], ...] = ()
+    numbers: tuple[tuple[str, ...], ...] = ()
+    causes_complete: bool = True
+    repairs: tuple[RepairPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +159,6 @@ class FailurePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class RepairPlan:
-    """A change of the fleet that would place the workload, and what the plan would then cost more per hour."""
-
-    __pydantic_config__ = _CONFIG
-    change: str
-    cost_per_hour: float
-
-
-@dataclass(frozen=True, slots=True)
 class UnplacedPlan:
     """A workload that is not served, and all minimal sets of rules whose relaxation would place it."""
 
@@ -161,6 +167,8 @@ class UnplacedPlan:
     kind: Literal["impossible", "crowded"]
     causes: tuple[tuple[str, ...], ...]
     repairs: tuple[RepairPlan, ...] = ()
+    numbers: tuple[tuple[str, ...], ...] = ()
+    causes_complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)

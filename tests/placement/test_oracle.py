@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from hypothesis import HealthCheck, given, settings
 
-from placement.causes import pinned
+from placement.bench import pinned
 from placement.exact import solve
 from placement.instance import instance_of
 from placement.ledger import EMPTY, Ledger

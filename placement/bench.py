@@ -1,0 +1,232 @@
+"""One workload before the court: whether it can be served, and at what price, when something is changed.
+
+The oracle answers; the solver does where the oracle cannot know. Nothing that is tried here is ever a plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from placement.cost import replica_per_hour
+from placement.errors import PlacementError
+from placement.exact import can_all_be_placed, components, solve
+from placement.instance import Instance, Workload, instance_of
+from placement.ledger import EMPTY, Ledger, Room, added_cost
+from placement.legal_relaxations import LEGAL
+from placement.oracle import UnsureError, Way, best_way
+from placement.problem import Problem
+from placement.relaxations import relax
+from placement.rulings import Rulings
+from placement.solution import Choice, Failure, tally
+
+MOST_HELD = 60
+"""Workloads that the solver can hold still around one; with more beside it, what the oracle cannot know stays open."""
+
+
+class UndecidedError(Exception):
+    """Neither the oracle nor the solver could decide a trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something about the fleet that is otherwise.
+
+    Attributes:
+        text: as people read it.
+        of: the problem with it.
+        rate: requests per second of the workload that is tried; None leaves it as it is.
+        legal: residency rules that are set aside; such a change is tried and never proposed.
+    """
+
+    text: str
+    of: Callable[[Problem], Problem]
+    rate: Fraction | None = None
+    legal: frozenset[str] = frozenset()
+
+    def then(self, other: Change) -> Change:
+        """Return both changes, this one first."""
+        text = " and ".join(part for part in (self.text, other.text) if part)
+        rate = self.rate if other.rate is None else other.rate
+        return Change(text, lambda problem: other.of(self.of(problem)), rate, self.legal | other.legal)
+
+
+AS_IT_IS = Change("", lambda problem: problem)
+
+
+def without(families: Iterable[str]) -> Change:
+    """Return the change that sets families of rules aside."""
+    named = tuple(sorted(families))
+    legal = frozenset(family for family in named if family.startswith(LEGAL))
+    return Change("", lambda problem: relax(problem, named), None, legal)
+
+
+@dataclass(slots=True)
+class Court:
+    """What all workloads of one plan are tried with: the others' loads, and what the law said.
+
+    Attributes:
+        law: rulings by the residency rules that were set aside: nothing else that is changed alters them.
+    """
+
+    instance: Instance
+    choices: Mapping[str, Choice]
+    failures: tuple[Failure, ...] = ()
+    law: dict[frozenset[str], Rulings] = field(default_factory=dict)
+    _ledger: Ledger | None = None
+    _together: dict[str, Collection[str]] = field(default_factory=dict)
+
+    @property
+    def ledger(self) -> Ledger:
+        """Return what is taken, added up at the first question."""
+        if self._ledger is None:
+            self._ledger = Ledger(self.instance, self.choices)
+        return self._ledger
+
+    def rulings(self, problem: Problem, legal: frozenset[str]) -> Rulings:
+        """Return the rulings without some rules, shared among all trials that set the same aside."""
+        if not legal:
+            return self.instance.rulings
+        return self.law.setdefault(legal, Rulings(problem))
+
+    def beside(self, name: str) -> dict[str, Choice]:
+        """Return the choices of the others that share a site or a wire with a workload."""
+        if not self._together:
+            groups = components(self.instance)
+            self._together.update({member: group for group in groups for member in group})
+        near = set(self._together[name])
+        return {other: choice for other, choice in self.choices.items() if other in near and other != name}
+
+    def bench(self, name: str, *, is_alone: bool) -> Bench:
+        """Return the bench of one workload: in the empty fleet, or beside the others where they are."""
+        room = EMPTY if is_alone else self.ledger.without(name)
+        return Bench(self, self.instance.workloads[name], room, is_alone)
+
+
+@dataclass(slots=True)
+class Bench:
+    """Trials of one workload; `trials` counts them."""
+
+    court: Court
+    workload: Workload
+    room: Room
+    is_alone: bool
+    trials: int = 0
+    _small: Problem | None = None
+
+    @property
+    def problem(self) -> Problem:
+        """Return the problem with nobody else's pipelines, models and stores: all that is tried here."""
+        if self._small is None:
+            problem, pipeline = self.court.instance.problem, self.workload.pipeline
+            stages = (*pipeline.spec.stages, *pipeline.spec.fallbacks)
+            models = {name for stage in stages for name in stage.models}
+            stores = {stage.knowledge for stage in stages}
+            self._small = replace(
+                problem,
+                pipelines={key: p for key, p in problem.pipelines.items() if p.name == pipeline.name},
+                models={key: model for key, model in problem.models.items() if key in models},
+                stores={key: store for key, store in problem.stores.items() if key in stores},
+            )
+        return self._small
+
+    def workload_rules(self) -> set[str]:
+        """Return the families that bind the workload as a whole, so that no site's refusals name them."""
+        spec, network = self.workload.pipeline.spec, self.problem.network
+        found = {f"apart:{rule.by}" for rule in spec.apart} | {f"spread:{rule.stage}" for rule in spec.spread}
+        found |= {"latency"} if spec.latency is not None else set()
+        found |= {"survive"} if spec.survive else set()
+        return found | ({"link:intermittent"} if network.intermittent else set())
+
+    @property
+    def is_served(self) -> bool:
+        """Return whether it is served at all, degraded or not; only the declared graph then is as good or better."""
+        return self.workload.id in self.court.choices
+
+    def under(self, change: Change, *, is_brief: bool = True) -> Workload:
+        """Return the workload as it would be."""
+        return self._under(change, change.of(self.problem), is_brief=is_brief)
+
+    def _under(self, change: Change, problem: Problem, *, is_brief: bool) -> Workload:
+        rulings = self.court.rulings(problem, change.legal)
+        workload = instance_of(problem, {self.workload.id}, rulings, is_brief=is_brief).workloads[self.workload.id]
+        return workload if change.rate is None else replace(workload, rate=change.rate)
+
+    def best(self, change: Change = AS_IT_IS, *, any_will_do: bool = False) -> Way | None:
+        """Return the best way to serve it, better than now; None when there is none. Raises UndecidedError."""
+        self.trials += 1
+        problem = change.of(self.problem)
+        workload = self._under(change, problem, is_brief=True)
+        graphs = workload.graphs[:1] if self.is_served else workload.graphs
+        try:
+            return best_way(problem, workload, self._room(), graphs, any_will_do=any_will_do)
+        except UnsureError:
+            return self._solved(change, replace(workload, graphs=graphs), any_will_do=any_will_do)
+
+    def is_placed(self, change: Change = AS_IT_IS) -> bool:
+        """Return whether it could be served, better than now."""
+        return self.best(change, any_will_do=True) is not None
+
+    def dearer(self, change: Change, way: Way) -> Fraction:
+        """Return what the plan costs more per hour with a change and this way, everybody else where they are."""
+        return way.per_hour + self._others_dearer(change) - self.now_per_hour
+
+    @property
+    def now_per_hour(self) -> Fraction:
+        """Return what the plan costs more per hour for serving it as it does now."""
+        name = self.workload.id
+        choice = self.court.choices.get(name)
+        return Fraction(0) if choice is None else added_cost(self.workload, choice, self.room)
+
+    def _room(self) -> Room:
+        if self.court.failures and not self.is_alone:
+            raise UnsureError("what is reserved for a loss is not in the ledger")
+        return self.room
+
+    def _others_dearer(self, change: Change) -> Fraction:
+        """Return what the others' replicas cost more per hour on nodes that a change makes larger or dearer."""
+        now, then = self.problem.sites, change.of(self.problem).sites
+        more = Fraction(0)
+        for (site, hardware), loads in self.room.pools.items():
+            if then.get(site) is now[site] or site not in then:
+                continue
+            group = next(g for g in then[site].spec.hardware if g.name == hardware)
+            for load in loads.values():
+                more += load.replicas * (replica_per_hour(load.pool.needs, group) - load.pool.per_hour)
+        return more
+
+    def _solved(self, change: Change, own: Workload, *, any_will_do: bool) -> Way | None:
+        """Ask the solver, with the others held where they are. Raises UndecidedError."""
+        name = self.workload.id
+        beside = {} if self.is_alone else self.court.beside(name)
+        if len(beside) > MOST_HELD:
+            raise UndecidedError(f"{len(beside)} workloads stand around {name}")
+        problem = change.of(self.court.instance.problem)
+        rulings = self.court.rulings(problem, change.legal)
+        whole = instance_of(problem, {name, *beside}, rulings, is_brief=True)
+        held = {other: pinned(whole.workloads[other], choice) for other, choice in beside.items()}
+        trial = replace(whole, workloads=dict(sorted({**held, name: own}.items())))
+        try:
+            if any_will_do and not can_all_be_placed(trial):
+                return None
+            solution = solve(trial, must=set(trial.workloads))
+        except PlacementError as error:
+            raise UndecidedError(str(error)) from error
+        if solution is None:
+            return None
+        cost = tally(trial, solution.choices, solution.failures).per_hour
+        before = tally(self.court.instance, beside).per_hour
+        return Way(solution.choices[name], cost - before)
+
+
+def pinned(workload: Workload, choice: Choice) -> Workload:
+    """Return a workload that can only be served as `choice` says."""
+    replaced = {part.graph.replaced for part in choice.parts}
+    graphs = tuple(graph for graph in workload.graphs if graph.replaced in replaced)
+    keys: dict[str, set[tuple[str, ...]]] = {}
+    for part in choice.parts:
+        for name, option in part.options.items():
+            keys.setdefault(name, set()).add(option.key)
+    options = {name: tuple(o for o in workload.options[name] if o.key in taken) for name, taken in keys.items()}
+    return replace(workload, graphs=graphs, options={**workload.options, **options})

@@ -1,0 +1,117 @@
+"""What would place a workload, with numbers and prices: every repair is solved again, and none relaxes residency.
+
+The price of a repair is what the plan then costs more per hour when everybody else stays where they are: new replicas
+and traffic, less what the workload costs now, and what the others' replicas become dearer on larger nodes. A plan that
+is made anew afterwards costs as much or less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from placement.bench import AS_IT_IS, Bench, Change, Court, UndecidedError, without
+from placement.causes import MOST_OF_A_PLAN, Cause, Reason, Repair, reason
+from placement.families import levers, of_rate
+from placement.instance import Instance
+from placement.legal_relaxations import LEGAL
+from placement.levers import turn
+from placement.solution import Choice, Failure
+from placement.words import any_of
+
+MOST_REPAIRS = 8
+CROWDING = ("capacity", "hardware:cpus", "hardware:disk", "hardware:memory", "link:bandwidth")
+"""Families that a lower rate helps with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """One cause with its numbers.
+
+    Attributes:
+        numbers: of each family, in words.
+        changes: each enough for the whole cause; none where a family has no lever.
+    """
+
+    numbers: tuple[str, ...]
+    changes: tuple[Change, ...]
+
+
+def numbered(bench: Bench, cause: Cause) -> Numbered:
+    """Return how much of each family of a cause would just suffice, the ones before at their numbers."""
+    order = sorted(range(len(cause)), key=lambda index: (not cause[index].startswith(LEGAL), index))
+    words, done, ways, is_whole = {}, AS_IT_IS, [AS_IT_IS], True
+    for place, index in enumerate(order):
+        family = cause[index]
+        rest = done.then(without(cause[other] for other in order[place + 1 :]))
+        found = turn(bench, rest, levers(bench, family, rest))
+        words[index] = any_of([change.text for change in found]) if found else _without_number(family)
+        is_whole = is_whole and bool(found)
+        ways = [done.then(change) for change in found]
+        done = ways[0] if found else done.then(without([family]))
+    return Numbered(tuple(words[index] for index in range(len(cause))), tuple(ways) if is_whole else ())
+
+
+def _without_number(family: str) -> str:
+    if family.startswith(LEGAL):
+        return "a rule of law, not a number: see its price"
+    if family.startswith(("knowledge:", "declassifier:")):
+        return "a rule on where data may live, not a number"
+    return "no number: no single change was found"
+
+
+def explanations(
+    instance: Instance, choices: Mapping[str, Choice], failures: Iterable[Failure] = ()
+) -> dict[str, Reason]:
+    """Return why each workload that is missing or degraded in `choices` is so, and what would repair it.
+
+    After `MOST_OF_A_PLAN` trials the others are told without causes, and as not complete: who asks about one of them
+    alone learns them.
+    """
+    court, left, found = Court(instance, choices, tuple(failures)), MOST_OF_A_PLAN, dict[str, Reason]()
+    for name in instance.workloads:
+        if name not in choices or choices[name].is_degraded:
+            found[name], spent = explanation(court, name, left)
+            left -= spent
+    return found
+
+
+def explanation(court: Court, name: str, left: int = MOST_OF_A_PLAN) -> tuple[Reason, int]:
+    """Return why one workload is unplaced or degraded and what would repair it, and how many trials that took."""
+    alone, beside = court.bench(name, is_alone=True), court.bench(name, is_alone=False)
+    found = reason(alone, beside, left)
+    if left > alone.trials + beside.trials:
+        found = _numbered_and_priced(alone if found.kind == "impossible" else beside, beside, found)
+    return found, alone.trials + beside.trials
+
+
+def _numbered_and_priced(setting: Bench, beside: Bench, found: Reason) -> Reason:
+    numbers: list[tuple[str, ...]] = []
+    repairs: dict[str, Repair] = {}
+    try:
+        for cause in found.causes:
+            one = numbered(setting, cause)
+            numbers.append(one.numbers)
+            priced = _priced(beside, one.changes)
+            if not priced and one.changes and setting is not beside and beside.is_placed(without(cause)):
+                # Enough for one alone, and not beside the others: asked again with them there.
+                priced = _priced(beside, numbered(beside, cause).changes)
+            repairs |= priced
+        repairs |= _priced(beside, _slower(beside, found.causes))
+    except UndecidedError:
+        return replace(found, numbers=(), is_complete=False)
+    menu = sorted(repairs.values(), key=lambda repair: (repair.per_hour, repair.change))
+    return replace(found, numbers=tuple(numbers), repairs=tuple(menu[:MOST_REPAIRS]))
+
+
+def _slower(beside: Bench, causes: Sequence[Cause]) -> list[Change]:
+    """Return the rate that would be served, where more room is among what would help."""
+    if not any(family in CROWDING for cause in causes for family in cause):
+        return []
+    return turn(beside, AS_IT_IS, [of_rate(beside)])
+
+
+def _priced(beside: Bench, offered: Iterable[Change]) -> dict[str, Repair]:
+    """Return each change that is enough beside everybody else, with its price, by what it says."""
+    ways = ((change, beside.best(change)) for change in offered)
+    return {change.text: Repair(change.text, beside.dearer(change, way)) for change, way in ways if way is not None}

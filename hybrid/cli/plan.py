@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hybrid.cli.console import REFUSED, Output, OutputOption, emit, next_step, out, table
+from hybrid.cli.console import REFUSED, Output, OutputOption, emit, err, next_step, out, table
+from hybrid.cli.watching import watching
 from hybrid.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,18 +33,30 @@ def plan(
     check_current: Annotated[
         bool, typer.Option("--check-current", help="Exit 1 when anything would change against --current.")
     ] = False,
+    rebalance: Annotated[
+        float | None,
+        typer.Option(metavar="P", min=0, help="Move more than is forced when all moves save over P % of the cost."),
+    ] = None,
     since: Since = None,
     until: Until = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Decide where every stage of every workload runs: residency always, then service, then least cost."""
+    """Decide where every stage of every workload runs: residency always, then service, then least cost.
+
+    Ctrl-C ends the search and keeps the best plan so far; a second one ends the command.
+    """
     from placement.engine import plan as decide
     from placement.plan import read_plan
 
     before = None if current is None else read_plan(current)
-    if check_current and before is None:
-        raise InputError("--check-current has nothing to compare with", advice="give --current PLAN")
-    made = decide(problem_at(fleet, since, until), current=before)
+    for option, given in (("--check-current", check_current), ("--rebalance", rebalance is not None)):
+        if given and before is None:
+            raise InputError(f"{option} has nothing to compare with", advice="give --current PLAN")
+    problem = problem_at(fleet, since, until)
+    with watching() as watch:
+        made = decide(problem, current=before, rebalance=rebalance, watch=watch)
+    if watch.is_stopped:
+        err().print("stopped: this is the best plan so far, and not the best that could be found", style="yellow")
     if to is not None:
         write(to, made.to_bytes())
     emit(output, made.to_json(), lambda: show(made))

@@ -16,6 +16,7 @@ MOST_BOXES = 16
 """Boxes in one column that can still be read; beyond it the sites of a country stand together."""
 
 STATUSES = ("placed", "degraded", "unplaced")
+SIGNS = {"placed": "✓", "degraded": "▲", "unplaced": "✕"}
 STATES = {"placed": "", "degraded": "silent", "unplaced": "breached"}
 """CSS class of a box by the worst that happens to a workload that begins there."""
 
@@ -89,7 +90,7 @@ def _boxes(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 def _node(name: str, place: _Place) -> Node:
     first = place.sites[0]
-    begun = ", ".join(f"{place.begun[status]} {status}" for status in STATUSES if place.begun[status])
+    begun = "  ".join(f"{SIGNS[status]} {place.begun[status]}" for status in STATUSES if place.begun[status])
     runs = f"{place.replicas} replica{'s' if place.replicas != 1 else ''}" if place.replicas else "runs nothing"
     if len(place.sites) == 1 and first["name"] == name:
         where = f"{first['place'] or 'unknown place'} · {first['mode']} · {short(first['operator'], 22)}"

@@ -15,6 +15,7 @@ from itertools import islice
 from placement import safeguards
 from placement.catalogue import Model, Needs, Variant
 from placement.cost import replica_per_hour
+from placement.domains import barred
 from placement.graph import ANSWER, INPUT, answering
 from placement.hardware import shortages, speed_on
 from placement.pipeline import Pipeline, Stage
@@ -33,7 +34,8 @@ class Refusal:
     """Why a place is out.
 
     Attributes:
-        rule: `residency:layer/rule`, `hardware:…`, `quality:…`, `approval:…`, `knowledge:…`, `serves:…`, `link:…`.
+        rule: `residency:layer/rule`, `hardware:…`, `quality:…`, `approval:…`, `knowledge:…`, `serves:…`, `link:…`,
+            `pin:…`, `taint:…`, `apart:…`, `spread:…`.
         text: the same in a sentence, with numbers.
     """
 
@@ -132,6 +134,7 @@ class Candidates:
     ) -> Iterator[Refusal]:
         """Yield each reason against a site, those that cost least to find first."""
         yield from _who(site, origin)
+        yield from (Refusal(*why) for why in barred(pipeline, stage, site))
         yield from self._of_knowledge(stage, site)
         yield from _confined(stage, labels, site)
         policy = self.problem.policies[pipeline.metadata.tenant]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 from placement.graph import Graph, exact
-from placement.pipeline import Apart, Domain, Pipeline, Spread
+from placement.pipeline import Apart, Domain, Pipeline, Spread, Stage
 from sites.country import country_of
 from sites.noun import matches
 from sites.site import Site
@@ -36,6 +36,21 @@ def rules_on(pipeline: Pipeline, stage: str) -> Iterator[tuple[str, Domain]]:
     for spread in pipeline.spec.spread:
         if spread.stage == stage:
             yield f"spread:{stage}", spread.by
+
+
+def barred(pipeline: Pipeline, stage: Stage, site: Site) -> Iterator[tuple[str, str]]:
+    """Yield (rule, sentence) for each pin, taint and unknown domain that keeps a stage off a site."""
+    pinned = stage.sites
+    if isinstance(pinned, tuple) and site.name not in pinned:
+        yield f"pin:{stage.name}", f"{stage.name} is pinned to {', '.join(pinned)}"
+    if isinstance(pinned, dict) and not matches(pinned, site.metadata.labels):
+        yield f"pin:{stage.name}", f"{stage.name} is pinned to sites with {pinned}"
+    for taint in site.spec.taints:
+        if taint.name not in pipeline.spec.tolerates:
+            yield f"taint:{taint.name}", f"{site.name} is tainted {taint.name}: {taint.reason}"
+    for family, by in rules_on(pipeline, stage.name):
+        if domain_of(site, by) is None:
+            yield family, f"nobody declares the {by} of {site.name}, which a rule on {stage.name} asks for"
 
 
 def binding(pipeline: Pipeline, graph: Graph) -> tuple[Apart, ...]:

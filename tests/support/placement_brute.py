@@ -30,6 +30,10 @@ class Spot(NamedTuple):
     hardware: str = ""
 
 
+Ward = tuple[str, int, str]
+"""A pipeline, the place of one of its `spread` rules, and a domain."""
+
+
 class Way(NamedTuple):
     """How one workload is served, worked out."""
 
@@ -39,6 +43,8 @@ class Way(NamedTuple):
     hops: dict[tuple[str, str], Fraction]
     egress: Fraction
     latency_us: Fraction
+    routes: tuple[tuple[str, ...], ...] = ()
+    wards: tuple[tuple[Ward, Fraction], ...] = ()
 
 
 class Best(NamedTuple):
@@ -54,14 +60,20 @@ def number(value: float) -> Fraction:
 
 
 class Brute:
-    """Tries every way to serve every workload of a problem."""
+    """Tries every way to serve every workload of a problem, all whole and none surviving anything.
 
-    def __init__(self, problem: Problem) -> None:
+    `lost` is one site, or the two ends of a link, that are gone.
+    """
+
+    def __init__(self, problem: Problem, lost: tuple[str, ...] = ()) -> None:
         self.problem = problem
+        self.lost = lost
         self.wires: dict[frozenset[str], Link] = {}
         for site in problem.sites.values():
             for link in site.spec.connectivity.links:
-                self.wires[frozenset((site.name, link.to))] = link
+                ends = frozenset((site.name, link.to))
+                if lost != tuple(sorted(ends)) and not (len(lost) == 1 and ends & set(lost)):
+                    self.wires[ends] = link
 
     def best(self) -> Best:
         """Return the goals' values at the optimum."""
@@ -87,6 +99,22 @@ class Brute:
 
     def judge(self, priorities: list[Fraction], ways: tuple[Way | None, ...]) -> Best | None:
         """Return the goals of one plan; None when it takes more than there is."""
+        taken = self.taken(ways)
+        if taken is None or not self.holds(*taken):
+            return None
+        return self.goals(priorities, ways, taken[0])
+
+    def goals(self, priorities: list[Fraction], ways: tuple[Way | None, ...], replicas: dict[Spot, int]) -> Best:
+        """Return the goals of a plan with these replicas."""
+        cost = sum((n * self.price(spot) for spot, n in replicas.items()), Fraction(0))
+        cost += sum((way.egress for way in ways if way), Fraction(0))
+        unplaced = sum((p for p, way in zip(priorities, ways, strict=True) if way is None), Fraction(0))
+        degraded = sum((p for p, way in zip(priorities, ways, strict=True) if way and way.degraded), Fraction(0))
+        return Best(unplaced, degraded, cost)
+
+    def taken(self, ways: tuple[Way | None, ...]) -> tuple[dict[Spot, int], dict[Spot, set[str]]] | None:
+        """Return the replicas that ways take, and the stores beside them; None when wires or domains take too much."""
+        wards: dict[Ward, Fraction] = defaultdict(Fraction)
         loads: dict[Spot, Fraction] = defaultdict(Fraction)
         stores: dict[Spot, set[str]] = defaultdict(set)
         hops: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
@@ -96,18 +124,49 @@ class Brute:
                 stores[spot] |= {store} if store else set()
             for hop, bits in way.hops.items() if way else ():
                 hops[hop] += bits
+            for ward, rate in way.wards if way else ():
+                wards[ward] += rate
+        if any(rate > self.most(ward) for ward, rate in wards.items()):
+            return None
         if any(bits > self.wires[frozenset(hop)].bandwidth * Fraction(7, 10) for hop, bits in hops.items()):
             return None
-        replicas = {spot: ceil(wanted / self.throughput(spot)) for spot, wanted in loads.items()}
+        return {spot: ceil(wanted / self.throughput(spot)) for spot, wanted in loads.items()}, stores
+
+    def most(self, ward: Ward) -> Fraction:
+        """Return the requests per second that a domain may serve."""
+        pipeline = self.problem.pipelines[ward[0]]
+        declared = sum((self.rate(pipeline, site) for site in self.origins(pipeline)), Fraction(0))
+        return declared * number(pipeline.spec.spread[ward[1]].most)
+
+    def rate(self, pipeline: Pipeline, origin: Site) -> Fraction:
+        """Return requests per second: of the first of `rates` that selects the origin."""
+        rate = pipeline.spec.rate
+        for own in reversed(pipeline.spec.rates):
+            if all(origin.metadata.labels.get(key) == value for key, value in own.sites.items()):
+                rate = own.rate
+        return rate
+
+    def origins(self, pipeline: Pipeline) -> list[Site]:
+        """Return where a pipeline's requests are born."""
+        wanted = pipeline.spec.origins.items()
+        return [s for s in self.problem.sites.values() if all(s.metadata.labels.get(k) == v for k, v in wanted)]
+
+    def domain(self, site: str, by: str) -> str | None:
+        """Return the site, the country or the operator of a place."""
+        spec = self.problem.sites[site].spec
+        if by == "site":
+            return site
+        if by == "country":
+            return spec.location and country_of(spec.location)
+        return spec.parties["operator"].name if "operator" in spec.parties else None
+
+    def holds(self, replicas: dict[Spot, int], stores: dict[Spot, set[str]]) -> bool:
+        """Return whether replicas fit their nodes."""
         for site, hardware in {(spot.site, spot.hardware) for spot in replicas}:
             here = {s: n for s, n in replicas.items() if (s.site, s.hardware) == (site, hardware)}
             if not self.packs(self.group(site, hardware), here, stores):
-                return None
-        cost = sum((n * self.price(spot) for spot, n in replicas.items()), Fraction(0))
-        cost += sum((way.egress for way in ways if way), Fraction(0))
-        unplaced = sum((p for p, way in zip(priorities, ways, strict=True) if way is None), Fraction(0))
-        degraded = sum((p for p, way in zip(priorities, ways, strict=True) if way and way.degraded), Fraction(0))
-        return Best(unplaced, degraded, cost)
+                return False
+        return True
 
     # one workload
 
@@ -187,6 +246,8 @@ class Brute:
         for site in self.problem.sites.values():
             serves = site.spec.serves
             labels = origin.metadata.labels
+            if self.lost == (site.name,) or not self.welcomes(pipeline, stage, site):
+                continue
             mine = site.name == origin.name
             wanted = serves if isinstance(serves, dict) else {}
             if not mine and (serves == "own" or any(labels.get(key) != value for key, value in wanted.items())):
@@ -205,6 +266,18 @@ class Brute:
             if verdict.outcome == Outcome.permit:
                 found += [Spot(site.name)] if not stage.models else self.variants(stage, site)
         return found
+
+    def welcomes(self, pipeline: Pipeline, stage: Stage, site: Site) -> bool:
+        """Return whether pins, taints and rules over domains let a stage run at a site."""
+        if isinstance(stage.sites, tuple) and site.name not in stage.sites:
+            return False
+        if isinstance(stage.sites, dict) and any(site.metadata.labels.get(k) != v for k, v in stage.sites.items()):
+            return False
+        spec = pipeline.spec
+        rules = [rule.by for rule in spec.apart if stage.name in rule.stages]
+        rules += [rule.by for rule in spec.spread if rule.stage == stage.name]
+        known = all(self.domain(site.name, by) is not None for by in rules)
+        return known and {taint.name for taint in site.spec.taints} <= set(spec.tolerates)
 
     def variants(self, stage: Stage, site: Site) -> list[Spot]:
         found = []
@@ -225,13 +298,19 @@ class Brute:
         self, evaluator: Evaluator, pipeline: Pipeline, origin: Site, degraded: bool, stages: list[Stage],
         flows: list[tuple[str, str]], at: dict[str, Spot], labels: dict[str, Label],
     ) -> Way | None:  # fmt: skip
-        """Return one assignment worked out; None where a route is missing or it takes too long."""
+        """Return one assignment worked out; None where a route is missing, stages meet or it takes too long."""
         spec = pipeline.spec
+        for rule in spec.apart:
+            where = [self.domain(at[name].site, rule.by) for name in rule.stages if name in at]
+            if len(where) == 2 and where[0] == where[1]:
+                return None
         by_name = {stage.name: stage for stage in stages}
-        rate = spec.rate
-        for own in reversed(spec.rates):
-            if all(origin.metadata.labels.get(key) == value for key, value in own.sites.items()):
-                rate = own.rate
+        rate = self.rate(pipeline, origin)
+        wards = tuple(
+            ((pipeline.name, index, str(self.domain(at[rule.stage].site, rule.by))), rate)
+            for index, rule in enumerate(spec.spread) if rule.stage in at
+        )  # fmt: skip
+        routes = []
         utilisation = number(spec.utilisation)
         hops: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
         egress, times = Fraction(0), {}
@@ -244,6 +323,7 @@ class Brute:
             path = self.route(evaluator, labels[source], a, b, origin, waits)
             if path is None:
                 return None
+            routes.append(path)
             links = [self.wires[frozenset(hop)] for hop in pairwise(path)]
             for hop in pairwise(path):
                 hops[hop] += rate * min(shares) * size * 8
@@ -258,7 +338,7 @@ class Brute:
             (at[s.name], rate * number(s.share) / utilisation, rate * number(s.share), s.knowledge)
             for s in stages if s.models
         ]  # fmt: skip
-        return Way(degraded, at, loads, dict(hops), egress, latency)
+        return Way(degraded, at, loads, dict(hops), egress, latency, tuple(routes), wards)
 
     def route(
         self, evaluator: Evaluator, label: Label, a: str, b: str, origin: Site, waits: bool

@@ -162,8 +162,7 @@ class Candidates:
     def _pools(self, pipeline: Pipeline, stage: Stage, labels: Labels, site: Site) -> _Fit:
         pools, against = self._fit(pipeline, stage, site)
         if stage.state == "shared":
-            said = f"{pipeline.metadata.tenant} {labels.stages[stage.name]!r}".encode()
-            partition = hashlib.sha256(said).hexdigest()[:12]
+            partition = partition_of(pipeline, stage, labels)
             pools = tuple(_apart(pool, partition) for pool in pools)
         return pools, against
 
@@ -182,6 +181,14 @@ class Candidates:
                     _try_variant(stage, model, variant, site, stored, pools, against)
             self._fits[key] = tuple(pools), tuple(sorted(set(against)))
         return self._fits[key]
+
+
+def partition_of(pipeline: Pipeline, stage: Stage, labels: Labels) -> str:
+    """Return what tells the pools of a stage apart: its label and tenant when it shares state, else nothing."""
+    if stage.state != "shared":
+        return ""
+    said = f"{pipeline.metadata.tenant} {labels.stages[stage.name]!r}".encode()
+    return hashlib.sha256(said).hexdigest()[:12]
 
 
 def _try_variant(

@@ -1,7 +1,7 @@
 """What each family of rules can be moved by: its levers, in the order in which to try them.
 
-`LEVERS` is the whole registry. A family of the law has none: nothing here proposes to relax residency, where knowledge
-may live, or where labels may fall.
+`LEVERS` is the whole registry. What protects data has none: nothing here proposes to relax residency, where knowledge
+may live, where labels may fall, or how long copies are kept.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ STEPS = 1000
 MIB, KBIT = 2**20, 1000
 NEW_RTT_US = 10_000
 """The round trip of a wire that does not exist yet."""
+
+UNTOUCHED = ("declassifier", "erasure", "knowledge", "media", "residency", "retention")
+"""Kinds that have no lever: nobody proposes to relax what protects data."""
 
 Levers = Iterator[Lever]
 
@@ -156,7 +159,7 @@ def _groups(bench: Bench, workload: Workload) -> list[tuple[str, Hardware]]:
     keys = {(o.site, o.pool.key.hardware) for options in workload.options.values() for o in options if o.pool}
     ordered = sorted(keys, key=lambda key: (key[0] != home, key))[:MOST_PLACES]
     sites = bench.problem.sites
-    return [(site, group) for site, name in ordered for group in sites[site].spec.hardware if group.name == name]
+    return [(site, g) for site, name in ordered for g in sites[site].spec.hardware if g.name == name]
 
 
 def _capacity(bench: Bench, what: str, rest: Change) -> Levers:
@@ -188,7 +191,6 @@ def _resource(field: str, unit: int) -> Callable[..., Levers]:
         free = rest.then(without({f"hardware:{field}"}))
         way = bench.best(free)
         for site, group in _groups(bench, bench.under(free)):
-            has: int = getattr(group, field)
 
             def to(units: int, site: str = site, group: Hardware = group) -> Change:
                 said = counted(units, "cpu") if unit == 1 else f"{size(units * unit)} of {field}"
@@ -197,6 +199,7 @@ def _resource(field: str, unit: int) -> Callable[..., Levers]:
                     changes.node_size(site, group.name, field, units * unit),
                 )
 
+            has: int = getattr(group, field)
             taken = 0 if way is None else ceil(_taken(bench, way, site, group.name, field) / unit)
             yield Lever(has // unit, has * PLENTY // unit or PLENTY, to, guess=taken)
 
@@ -204,31 +207,25 @@ def _resource(field: str, unit: int) -> Callable[..., Levers]:
 
 
 def _node_like(bench: Bench, family: str, rest: Change) -> Levers:
-    """One node at a site where none fits, like the cheapest group elsewhere in the fleet that makes it fit."""
-    templates = sorted(
-        ((g.price.amount, name, g.name, g) for name, s in bench.problem.sites.items() for g in s.spec.hardware),
-        key=lambda found: found[:3],
-    )
-    if family == "accelerator":
-        templates = [found for found in templates if found[3].accelerators is not None]
+    """Nodes at a site where none fits, like the cheapest group elsewhere in the fleet that makes it fit."""
+    groups = [(g, name) for name, s in bench.problem.sites.items() for g in s.spec.hardware]
+    wanted = [(g, name) for g, name in groups if g.accelerators is not None or family != "accelerator"]
+    wanted.sort(key=lambda found: (found[0].price.amount, found[1], found[0].name))
     for site in _refused_at(bench, rest, f"hardware:{family}"):
-        for _, where, name, group in templates:
-            if where == site:
-                continue
-            device = group.accelerators
-            said = (
-                f" ({device.count} x {device.kind}, {size(device.memory)} of accelerator memory each)" if device else ""
-            )
+        for group, where in wanted:
 
-            def to(
-                count: int, site: str = site, group: Hardware = group, text: str = f"{name} of {where}{said}"
-            ) -> Change:
-                change = changes.new_group(site, group, f"{group.name}-more", count)
-                return Change(f"{counted(count, 'node')} like {text} at {site}", change)
+            def to(count: int, site: str = site, group: Hardware = group, where: str = where) -> Change:
+                text = f"{counted(count, 'node')} like {group.name} of {where}{_devices(group)} at {site}"
+                return Change(text, changes.new_group(site, group, f"{group.name}-more", count))
 
-            if bench.is_placed(rest.then(to(PLENTY))):
+            if where != site and bench.is_placed(rest.then(to(PLENTY))):
                 yield Lever(0, PLENTY, to)
                 break
+
+
+def _devices(group: Hardware) -> str:
+    device = group.accelerators
+    return f" ({device.count} x {device.kind}, {size(device.memory)} of accelerator memory each)" if device else ""
 
 
 # wires
@@ -239,15 +236,17 @@ def _link_bandwidth(bench: Bench, what: str, rest: Change) -> Levers:
     way = bench.best(free)
     if way is None:
         return
-    workload = bench.under(free)
-    for hop, load, _ in link_loads(bench.problem, workload, way.choice, bench.room):
-        now = bench.problem.network.wires[hop].bandwidth // KBIT
-        wire = tuple(sorted(hop))
+    loads: dict[tuple[str, str], Fraction] = {}
+    for (a, b), load, _ in link_loads(bench.problem, bench.under(free), way.choice, bench.room):
+        wire = (min(a, b), max(a, b))
+        loads[wire] = max(load, loads.get(wire, load))
+    for wire, load in loads.items():
 
-        def to(kbits: int, wire: tuple[str, ...] = wire) -> Change:
+        def to(kbits: int, wire: tuple[str, str] = wire) -> Change:
             text = f"bandwidth >= {bandwidth(kbits * KBIT)} on {'--'.join(wire)}"
-            return Change(text, changes.bandwidth((wire[0], wire[1]), kbits * KBIT))
+            return Change(text, changes.bandwidth(wire, kbits * KBIT))
 
+        now = bench.problem.network.wires[wire].bandwidth // KBIT
         yield Lever(now, max(1, now) * PLENTY, to, guess=ceil(load / HOP_LIMIT / KBIT))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from placement.bench import AS_IT_IS, Bench, Change, Court, UndecidedError, without
 from placement.causes import MOST_OF_A_PLAN, Cause, Reason, Repair, reason
-from placement.families import levers, of_rate
+from placement.families import UNTOUCHED, levers, of_rate
 from placement.instance import Instance
 from placement.legal_relaxations import LEGAL
 from placement.levers import turn
@@ -55,8 +55,8 @@ def numbered(bench: Bench, cause: Cause) -> Numbered:
 def _without_number(family: str) -> str:
     if family.startswith(LEGAL):
         return "a rule of law, not a number: see its price"
-    if family.startswith(("knowledge:", "declassifier:")):
-        return "a rule on where data may live, not a number"
+    if family.partition(":")[0] in UNTOUCHED:
+        return "what protects data, not a number"
     return "no number: no single change was found"
 
 

@@ -25,8 +25,8 @@ def exact_best(problem: Problem) -> Best:
     solution = solve(instance)
     assert solution is not None
     missing = [w.priority for name, w in instance.workloads.items() if name not in solution.choices]
-    down = [instance.workloads[name].priority for name, c in solution.choices.items() if c.graph.replaced]
-    return Best(sum(missing), sum(down), tally(instance, solution.choices).per_hour)
+    down = [instance.workloads[name].priority for name, c in solution.choices.items() if c.is_degraded]
+    return Best(sum(missing), sum(down), tally(instance, solution.choices, solution.failures).per_hour)
 
 
 @st.composite

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 from placement import exact
 from placement.assembly import assemble
+from placement.causes import Reason
 from placement.errors import PlacementError
 from placement.instance import Instance, instance_of
 from placement.model import Current, Move
@@ -17,7 +19,12 @@ from placement.watch import Watch
 
 
 def plan(
-    problem: Problem, *, current: Plan | None = None, rebalance: float | None = None, watch: Watch | None = None
+    problem: Problem,
+    *,
+    current: Plan | None = None,
+    rebalance: float | None = None,
+    watch: Watch | None = None,
+    is_explained: bool = True,
 ) -> Plan:
     """Return the plan of a problem: residency always, then least unplaced, least degraded, least cost.
 
@@ -25,6 +32,7 @@ def plan(
         current: the plan that runs now; with it, moves are fewest before cost is least.
         rebalance: percent of the cost that more moves than the fewest must save, all together, to be made.
         watch: who looks on, and may stop it; then the best plan so far is returned.
+        is_explained: say why workloads are unplaced or degraded; who only compares plans need not know.
 
     Raises PlacementError when the solver fails, KeyboardInterrupt when it is stopped before there is any plan.
     """
@@ -34,7 +42,13 @@ def plan(
     solution = _solved(instance, held, watch)
     if held is not None and rebalance is not None and not watch.is_stopped:
         solution = _cheaper(instance, solution, _solved(instance, None, watch), rebalance)
-    return assemble(instance, solution, explanations(instance, solution.choices, solution.failures), exact.NAME)
+    return assemble(instance, solution, _reasons(instance, solution, is_explained=is_explained), exact.NAME)
+
+
+def _reasons(instance: Instance, solution: Solution, *, is_explained: bool) -> Mapping[str, Reason]:
+    if is_explained:
+        return explanations(instance, solution.choices, solution.failures)
+    return dict.fromkeys(instance.workloads, Reason("crowded", (), is_complete=False))
 
 
 def _solved(instance: Instance, held: Current | None, watch: Watch) -> Solution:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.candidates import partition_of
 from placement.graph import Graph
 from placement.pipeline import Pipeline, Stage
 from placement.propagation import Labels, propagate
@@ -119,7 +119,7 @@ class Kinds:
         return allowed if names is None else allowed & self.grounds.named(names)
 
     def _menu(self, pipeline: Pipeline, stage: Stage, labels: Labels) -> Menu | None:
-        return self.menus.of_stage(stage, partition_of(pipeline, stage, labels)) if stage.models else None
+        return self.menus.of_stage(stage, _partition(pipeline, stage, labels)) if stage.models else None
 
     def _kind(self, kind: Kind) -> int:
         """Return the number of a kind; one that comes to the same is the same."""
@@ -129,6 +129,14 @@ class Kinds:
             self._ids[key] = len(self.found)
             self.found.append(kind)
         return self._ids[key]
+
+
+def _partition(pipeline: Pipeline, stage: Stage, labels: Labels) -> str:
+    """Return what parts the pools of a stage that shares state, as `placement.candidates` says it."""
+    if stage.state != "shared":
+        return ""
+    said = f"{pipeline.metadata.tenant} {labels.stages[stage.name]!r}"
+    return sha256(said.encode()).hexdigest()[:12]
 
 
 def equal_rows(columns: Sequence[NDArray[Any]]) -> Iterator[Ids]:

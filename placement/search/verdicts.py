@@ -18,9 +18,9 @@ from placement import safeguards
 from placement.pipeline import Pipeline, Stage
 from placement.problem import Problem
 from placement.rulings import Rulings
-from sites.likeness import Facts, Likeness, countries_in
 from sites.country import country_of
 from sites.data import Label
+from sites.likeness import Facts, Likeness, countries_in
 from sites.policy import Policy
 from sites.site import Link, Site
 from sites.verdict import Outcome

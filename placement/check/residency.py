@@ -86,7 +86,8 @@ def stage_at_site(audit: Audit, run: Run, entry: StageEntry) -> Iterator[Finding
     lowers = run.labels.lowering.registered.get(entry.stage)
     if lowers and entry.site not in lowers.sites:
         yield Finding("invariant/5", run.id, entry.stage, f"one of {', '.join(lowers.sites)}", entry.site)
-    yield from refusals(run, entry.stage, decisions, 5 if lowers else None)
+    yield from refusals(run, entry.stage, decisions)
+    yield from refusals(run, entry.stage, decisions, 5) if lowers else ()
     yield from refusals(run, entry.stage, sunk, 1)
     yield from cited(run, entry.stage, (*decisions, *sunk, *joined(audit, run, entry)), entry.rules)
 

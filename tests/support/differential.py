@@ -1,14 +1,27 @@
-"""Policies, packs, sites and atoms that nobody thought of, as strategies, for who compares two evaluators."""
+"""Worlds that nobody thought of, and what each of two evaluators says of them: one generator for all who compare.
+
+Everything is drawn from a `random.Random`: Hypothesis gives one that it can shrink, the mutants one with a fixed seed.
+Vocabularies are small and days lie close to the ends of the window, so that rules meet what they are about.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from types import ModuleType
+from typing import Any, TypeVar
 
-from hypothesis import strategies as st
-
-from sites.data import UNKNOWN_LABEL
-from sites.policy import Policy
-from tests.support.check import Shape, a_pack, a_policy, an_atom, noun, packs_of
+from placement.check import evaluator as checker_evaluator
+from placement.check import questions as checker_questions
+from placement.check.snapshot import Snapshot
+from sites import decisions as planner_decisions
+from sites import verdict as planner_verdict
+from sites.data import UNKNOWN_LABEL, Label, join
+from sites.policy import Pack, Policy
+from sites.question import Window
+from sites.site import Site
+from tests.support.check import SINCE, UNTIL, Shape, a_pack, a_policy, an_atom, noun, packs_of
 
 CLASSES = ("user", "user.health_and_medical", "user.health_and_medical.genetic", "user.financial", "system.operations")
 PLACES = ("FR", "FR-69", "DE", "CH", "US", "RE")
@@ -19,133 +32,240 @@ PURPOSES = ("essential", "essential.service", "analytics", "essential.service.se
 KINDS = ("identified", "pseudonymised", "anonymised")
 BASES = ("hint", "contracted", "observed")
 DAYS = ("2026-11-30", "2026-12-01", "2027-01-15", "2027-03-31", "2027-04-01")
+NAMES = ("a", "b", "Somebody", "Another")
+ROLES = ("operator", "owner", "keyCustodian", "support", "auditor")
+
+T = TypeVar("T")
 
 
-def some_of(values: tuple[str, ...]) -> st.SearchStrategy[list[str]]:
-    return st.lists(st.sampled_from(values), min_size=1, max_size=2, unique=True)
+def some_of(random: Random, values: Sequence[T], most: int = 2) -> list[T]:
+    """Return one or a few of the values, none twice."""
+    return random.sample(values, random.randint(1, min(most, len(values))))
 
 
-def optional(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Shape]:
-    return st.fixed_dictionaries({}, optional=fields)
+def perhaps(random: Random, often: float, **fields: Callable[[], Any]) -> Shape:
+    """Return each of these fields, or leave it out."""
+    return {name: draw() for name, draw in fields.items() if random.random() < often}
 
 
-CONDITIONS = optional(
-    law=some_of(REGIONS),
-    countries=some_of((*REGIONS, "ORIGIN")),
-    compellableBy=st.fixed_dictionaries({"within": some_of(REGIONS)}),
-    readableBy=st.fixed_dictionaries({"within": some_of(REGIONS)}),
-    instrument=some_of(("scc", "bcr")),
-    assurances=some_of(("HDS", "C5")),
-    purposes=some_of(PURPOSES),
-    identifiability=some_of(KINDS),
-    basis=st.sampled_from(BASES),
-    confidence=st.sampled_from(("high", "medium", "low")),
-    validity=optional(**{"from": st.sampled_from(DAYS), "until": st.sampled_from(DAYS)}),
-)
-
-
-@st.composite
-def a_random_rule(draw: st.DrawFn, index: int) -> Shape:
-    conditions = draw(CONDITIONS)
-    kept = {key: conditions[key] for key in sorted(conditions)[: draw(st.integers(0, 3))]}
+def a_rule_of(random: Random, index: int, *, own: bool) -> Shape:
+    """Return a rule with at most three conditions; those of packs are mostly of high confidence."""
+    regions = lambda: some_of(random, REGIONS, 3)  # noqa: E731 -- a draw, made anew at each field
+    conditions: dict[str, Callable[[], Any]] = {
+        "law": regions,
+        "countries": lambda: some_of(random, (*REGIONS, "ORIGIN"), 3),
+        "compellableBy": lambda: {"within": some_of(random, REGIONS, 4)},
+        "readableBy": lambda: {"within": some_of(random, REGIONS, 4)},
+        "instrument": lambda: some_of(random, ("scc", "bcr")),
+        "assurances": lambda: some_of(random, ("HDS", "C5")),
+        "purposes": lambda: some_of(random, PURPOSES),
+        "identifiability": lambda: some_of(random, KINDS),
+        "basis": lambda: random.choice(BASES),
+        "validity": lambda: perhaps(
+            random, 0.6, **{"from": lambda: random.choice(DAYS), "until": lambda: random.choice(DAYS)}
+        ),
+        "confidence": lambda: random.choice(("high", "medium", "low")),
+    }
+    effect = random.choice(("permit", "permit", "permit", "require", "prohibit"))
+    count = random.choice((0, 0, 1, 1, 2, 3))
+    kept = {name: conditions[name]() for name in sorted(random.sample(sorted(conditions), count))}
+    sure = {} if own or "confidence" in kept or random.random() < 0.1 else {"confidence": "high"}
     return {
-        "id": f"r{index}", "effect": draw(st.sampled_from(("permit", "permit", "require", "prohibit"))),
-        "data": draw(st.one_of(st.just("all"), some_of(CLASSES))),
-        "activities": draw(st.one_of(st.just("all"), some_of(ACTIVITIES))), "source": "random", **kept,
+        "id": f"r{index}", "effect": effect, "source": "random",
+        "data": "all" if random.random() < 0.5 else some_of(random, CLASSES),
+        "activities": "all" if random.random() < 0.6 else some_of(random, ACTIVITIES, 4), **sure, **kept,
     }  # fmt: skip
 
 
-def rules(most: int) -> st.SearchStrategy[list[Shape]]:
-    return st.integers(0, most).flatmap(lambda count: st.tuples(*map(a_random_rule, range(count))).map(list))
+def rules_of(random: Random, least: int, most: int, *, own: bool) -> list[Shape]:
+    """Return rules; more often than not the first permits everything, so that the others decide."""
+    found = [a_rule_of(random, index, own=own) for index in range(random.randint(least, most))]
+    if found and random.random() < 0.75:
+        sure = {} if own else {"confidence": "high"}
+        found[0] = {"id": "r0", "effect": "permit", "data": "all", "activities": "all", "source": "random", **sure}
+    return found
 
 
-NOBODY: st.SearchStrategy[list[Shape]] = st.just([])
-
-
-def a_random_party(
-    controllers: st.SearchStrategy[list[Shape]], hired: st.SearchStrategy[list[Shape]] = NOBODY
-) -> st.SearchStrategy[Shape]:
-    facts = optional(
-        name=st.sampled_from(("Somebody", "Another")), country=st.sampled_from(COUNTRIES), holdsKeys=st.booleans(),
-        basis=st.sampled_from(BASES), controlledBy=controllers, subprocessors=hired,
+def a_party_of(random: Random, depth: int = 0) -> Shape:
+    """Return a party of which some facts are missing, with controllers and sub-processors to a depth of three."""
+    above = lambda: [a_party_of(random, depth + 1) for _ in range(random.choice((0, 0, 1, 2)) if depth < 2 else 0)]  # noqa: E731
+    hired = lambda: [a_party_of(random, depth + 1) for _ in range(random.choice((0, 0, 1)) if depth < 2 else 0)]  # noqa: E731
+    facts = perhaps(
+        random, 0.85, name=lambda: random.choice(("Somebody", "Another")), country=lambda: random.choice(COUNTRIES),
+        holdsKeys=lambda: random.random() < 0.4, controlledBy=above, subprocessors=hired,
+        basis=lambda: random.choice(BASES),
     )  # fmt: skip
-    return facts.map(lambda shape: {"name": "Somebody", **shape})
+    return {"name": "Somebody", **facts}
 
 
-CHAIN = st.lists(a_random_party(st.lists(a_random_party(st.just([])), max_size=1)), max_size=2)
-HIRED = st.lists(a_random_party(CHAIN, st.lists(a_random_party(CHAIN), max_size=1)), max_size=1)
-PARTY = a_random_party(CHAIN, HIRED)
+def a_site_of(random: Random, name: str, **connectivity: Any) -> Site:
+    """Return a site of which some facts are missing."""
+    group = a_party_of(random)
+    party = lambda: group if random.random() < 0.5 else a_party_of(random)  # noqa: E731
+    expected = ROLES[: 4 if random.random() < 0.8 else random.randint(0, 3)]
+    roles = (*expected, *(("auditor",) if random.random() < 0.2 else ()))
+    spec = perhaps(
+        random, 0.85,
+        location=lambda: random.choice(PLACES),
+        parties=lambda: {role: party() for role in roles},
+        access=lambda: {"support": random.choice(("none", "supervised", "supervised"))},
+        assurances=lambda: [
+            {"scheme": random.choice(("HDS", "C5")),
+             **perhaps(random, 0.8, until=lambda: random.choice(DAYS), basis=lambda: random.choice(BASES))}
+            for _ in range(random.randint(0, 2))
+        ],
+        basis=lambda: random.choice(BASES),
+    )  # fmt: skip
+    spec |= perhaps(
+        random, 0.3,
+        activities=lambda: {activity: random.choice(PLACES) for activity in some_of(random, ACTIVITIES[2:5])},
+        telemetry=lambda: random.choice(("none", *PLACES)),
+    )  # fmt: skip
+    whole = {**spec, "connectivity": {"mode": "connected", **connectivity}}
+    return noun(Site, {"metadata": {"name": name}, "spec": whole})
 
 
-@st.composite
-def a_random_site(draw: st.DrawFn, name: str) -> Shape:
-    spec = draw(
-        optional(
-            location=st.sampled_from(PLACES),
-            parties=st.dictionaries(
-                st.sampled_from(("operator", "owner", "keyCustodian", "support", "auditor")), PARTY, max_size=5
-            ),
-            access=optional(support=st.sampled_from(("none", "supervised"))),
-            assurances=st.lists(
-                st.fixed_dictionaries(
-                    {"scheme": st.sampled_from(("HDS", "C5"))},
-                    optional={"until": st.sampled_from(DAYS), "basis": st.sampled_from(BASES)},
-                ),
-                max_size=2,
-            ),
-            activities=st.dictionaries(st.sampled_from(("backup", "log", "failover")), st.sampled_from(PLACES)),
-            telemetry=st.sampled_from(("none", *PLACES)),
-            basis=st.sampled_from(BASES),
-        )
+def a_link_of(random: Random, to: str) -> Shape:
+    """Return a link; every other one passes TLS through."""
+    facts = perhaps(
+        random, 0.7, transit=lambda: random.sample(COUNTRIES, random.randint(0, 2)),
+        tls=lambda: random.choice(("passthrough", "passthrough", "terminated")),
+        intermediary=lambda: a_party_of(random),
+    )  # fmt: skip
+    return {"to": to, "bandwidth": "1Mbit/s", "rtt": "1ms", "price": "0 EUR/GB", **facts}
+
+
+def an_atom_of(random: Random) -> Any:
+    """Return an atom of which some facts are missing."""
+    return an_atom(
+        random.choice(CLASSES),
+        law=None if random.random() < 0.1 else sorted(some_of(random, COUNTRIES)),
+        **perhaps(
+            random, 0.75, identifiability=lambda: random.choice(KINDS),
+            purposes=lambda: sorted(some_of(random, PURPOSES)), key_ref=lambda: random.choice(("one", "two")),
+        ),
+    )  # fmt: skip
+
+
+def a_label_of(random: Random) -> Label:
+    """Return a label of one to three classes, or now and then the unlabelled one."""
+    return (
+        UNKNOWN_LABEL
+        if random.random() < 0.08
+        else join((an_atom_of(random),) for _ in range(random.choice((1, 1, 1, 2, 3))))
     )
-    return {"metadata": {"name": name}, "spec": {**spec, "connectivity": {"mode": "connected"}}}
 
 
-INSTRUMENT = st.fixed_dictionaries(
-    {
-        "type": st.sampled_from(("scc", "bcr")),
-        "exporter": st.sampled_from(("a", "b", "Somebody")),
-        "importer": st.sampled_from(("a", "b", "Somebody")),
-        "data": st.sampled_from(CLASSES),
-    },
-    optional={"from": st.sampled_from(DAYS), "until": st.sampled_from(DAYS), "basis": st.sampled_from(BASES)},
-)
-NO_PACK = st.fixed_dictionaries(
-    {"country": st.sampled_from(COUNTRIES), "until": st.sampled_from(DAYS)},
-    optional={"data": st.sampled_from(CLASSES)},
-).map(lambda shape: {"reason": "random", "by": "Office (example)", **shape})
-
-
-@st.composite
-def a_world(draw: st.DrawFn) -> tuple[Policy, dict[str, Any]]:
+def a_policy_of(random: Random) -> tuple[Policy, dict[str, Pack]]:
+    """Return a policy with up to two packs, of which one often speaks for every country."""
+    names = ("p1", "p2")[: random.choice((0, 1, 1, 2))]
     packs = [
         a_pack(
-            name, *draw(rules(3)), data=draw(st.one_of(st.just("all"), some_of(CLASSES))),
-            countries=draw(st.one_of(st.just("all"), some_of(REGIONS))), jurisdiction=draw(some_of(REGIONS)),
+            name, *rules_of(random, 0, 4, own=False),
+            data="all" if random.random() < 0.6 else some_of(random, CLASSES),
+            countries="all" if random.random() < 0.5 else some_of(random, REGIONS, 4),
+            jurisdiction=["EU", "CH", "US"] if random.random() < 0.8 else some_of(random, REGIONS),
         )
-        for name in ("p1", "p2")[: draw(st.integers(0, 2))]
+        for name in names
     ]  # fmt: skip
-    own = draw(rules(4))
-    waivable = [rule["id"] for rule in own if rule["effect"] != "permit"]
-    waived = waivable[: draw(st.integers(0, 1))]
+    own = rules_of(random, 0, 5, own=True)
+    waived = [rule["id"] for rule in own if rule["effect"] != "permit" and random.random() < 0.3]
+    adopted = [f"{layer}/r{index}" for layer in ("org", *names) for index in range(4) if random.random() < 0.2]
     policy = a_policy(
-        packs=[pack["metadata"]["name"] for pack in packs],
-        adopt=draw(st.lists(st.sampled_from(("p1/r0", "p2/r0", "org/r0")), max_size=2)),
-        instruments=draw(st.lists(INSTRUMENT, max_size=2)),
-        noPack=draw(st.lists(NO_PACK, max_size=2)),
-        waivers=[{"rule": rule, "reason": "r", "by": "b", "until": draw(st.sampled_from(DAYS))} for rule in waived],
-    )
+        packs=list(names),
+        adopt=adopted,
+        instruments=[an_instrument_of(random) for _ in range(random.randint(0, 3))],
+        noPack=[
+            {"country": random.choice(COUNTRIES), "until": random.choice(DAYS), "reason": "r", "by": "b",
+             **perhaps(random, 0.5, data=lambda: random.choice(CLASSES))}
+            for _ in range(random.randint(0, 3))
+        ],
+        waivers=[{"rule": rule, "reason": "r", "by": "b", "until": random.choice(DAYS)} for rule in waived],
+    )  # fmt: skip
     policy["spec"]["rules"] = own
-    default = [rule for rule in draw(rules(1)) if rule["effect"] != "permit"]
-    everything = [*packs, a_pack("org-default", *default, jurisdiction=[])]
-    return noun(Policy, policy), packs_of(*everything)
+    default = [rule for rule in rules_of(random, 0, 2, own=True) if rule["effect"] != "permit"]
+    return noun(Policy, policy), packs_of(*packs, a_pack("org-default", *default, jurisdiction=[]))
 
 
-ATOM = st.builds(
-    an_atom,
-    st.sampled_from(CLASSES),
-    law=st.one_of(st.none(), some_of(COUNTRIES).map(sorted)),
-    identifiability=st.one_of(st.none(), st.sampled_from(KINDS)),
-    purposes=st.one_of(st.none(), some_of(PURPOSES).map(sorted)),
-)
-LABEL = st.one_of(st.just(UNKNOWN_LABEL), ATOM.map(lambda atom: (atom,)))
+def an_instrument_of(random: Random) -> Shape:
+    """Return an instrument between two of the names that a world knows."""
+    ends = perhaps(
+        random, 0.9, **{"from": lambda: random.choice(DAYS[:3]), "until": lambda: random.choice(DAYS[2:])},
+        basis=lambda: random.choice(BASES),
+    )  # fmt: skip
+    return {
+        "type": random.choice(("scc", "bcr")), "exporter": random.choice(NAMES), "importer": random.choice(NAMES),
+        "data": random.choice(CLASSES), **ends,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class World:
+    """A policy, two sites with a wire between them, and what is asked: labels and purposes."""
+
+    policy: Policy
+    packs: Mapping[str, Pack]
+    a: Site
+    b: Site
+    asked: tuple[tuple[Label, str | None], ...]
+
+
+def a_world(random: Random, questions: int = 2) -> World:
+    """Return a world in which this many labels are asked about."""
+    policy, packs = a_policy_of(random)
+    a, b = a_site_of(random, "a", links=[a_link_of(random, "b")]), a_site_of(random, "b")
+    purposes = (None, None, None, None, None, *PURPOSES)
+    asked = tuple((a_label_of(random), random.choice(purposes)) for _ in range(questions))
+    return World(policy, packs, a, b, asked)
+
+
+Answer = tuple[Any, ...]
+"""(where, origin, atom, activity, place, role, outcome, cited rules)."""
+
+
+def planned(
+    world: World, verdict: ModuleType = planner_verdict, decisions: ModuleType = planner_decisions
+) -> Iterator[Collection[Answer]]:
+    """Yield what the planner's evaluator answers to each question of a world, all of them asked of one evaluator."""
+    evaluator = verdict.Evaluator(world.policy, world.packs, Window(SINCE, UNTIL))
+    link = world.a.spec.connectivity.links[0]
+    for label, purpose in world.asked:
+        for origin in (world.a, world.b):
+            asked = decisions.stage_questions(
+                label, world.b, origin, purpose=purpose, retains=True, queues=True, failover=True
+            )
+            yield {_as_planned(q, evaluator.decide(q), hop=False) for q in asked}
+            asked = decisions.hop_questions(label, link, world.a, world.b, origin)
+            yield {_as_planned(q, evaluator.decide(q), hop=True) for q in asked}
+
+
+def _as_planned(question: Any, verdict: Any, *, hop: bool) -> Answer:
+    alone = len(question.parties) == 1 and (hop or question.activity == "access")
+    role = question.parties[0].role if alone else None
+    return (question.atom, question.activity, question.place, role, str(verdict.outcome), tuple(verdict.rules))
+
+
+def checked(
+    world: World, evaluator: ModuleType = checker_evaluator, questions: ModuleType = checker_questions
+) -> Iterator[Collection[Answer]]:
+    """Yield what the checker's evaluator answers to each question of a world, in the order of `planned`."""
+    snapshot = Snapshot({site.name: site for site in (world.a, world.b)}, {}, {}, {}, {}, {}, {})
+    asker = questions.Questions(evaluator.Judge(world.policy, world.packs, SINCE, UNTIL), snapshot)
+    for label, purpose in world.asked:
+        everything = (*label, *_joined(label))
+        for origin in (world.a, world.b):
+            found = asker.placing(everything, world.b, origin, purpose, ("store", "backup", "failover"))
+            found += asker.telemetry(everything, world.b, origin, purpose)
+            yield {_as_checked(decision) for decision in found}
+            yield {_as_checked(decision) for decision in asker.crossing(label, "a", "b", origin)}
+
+
+def _joined(label: Label) -> Label:
+    from placement.check.labels import joined_with_keys
+
+    return joined_with_keys(label)
+
+
+def _as_checked(decision: Any) -> Answer:
+    judged = decision.judgement
+    return (decision.atom, decision.activity, decision.place, decision.role, judged.outcome, tuple(judged.rules))

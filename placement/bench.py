@@ -11,7 +11,6 @@ from fractions import Fraction
 
 from placement.cost import replica_per_hour
 from placement.errors import PlacementError
-from placement.exact import can_all_be_placed, components, solve
 from placement.instance import Instance, Workload, instance_of
 from placement.ledger import EMPTY, Ledger, Room, added_cost
 from placement.legal_relaxations import LEGAL
@@ -67,12 +66,16 @@ class Court:
     """What all workloads of one plan are tried with: the others' loads, and what the law said.
 
     Attributes:
+        room: what others take, where that is known without them: an instance then holds one workload alone.
+        whole: returns the court of all workloads, for what has to be solved with them; None when this is it.
         law: rulings by the residency rules that were set aside: nothing else that is changed alters them.
     """
 
     instance: Instance
     choices: Mapping[str, Choice]
     failures: tuple[Failure, ...] = ()
+    room: Room | None = None
+    whole: Callable[[], Court] | None = None
     law: dict[frozenset[str], Rulings] = field(default_factory=dict)
     _ledger: Ledger | None = None
     _together: dict[str, Collection[str]] = field(default_factory=dict)
@@ -92,6 +95,8 @@ class Court:
 
     def beside(self, name: str) -> dict[str, Choice]:
         """Return the choices of the others that share a site or a wire with a workload."""
+        from placement.exact import components  # the solver costs a tenth of a second, and is seldom asked
+
         if not self._together:
             groups = components(self.instance)
             self._together.update({member: group for group in groups for member in group})
@@ -100,18 +105,19 @@ class Court:
 
     def bench(self, name: str, *, is_alone: bool) -> Bench:
         """Return the bench of one workload: in the empty fleet, or beside the others where they are."""
-        room = EMPTY if is_alone else self.ledger.without(name)
+        room = EMPTY if is_alone else self.room or self.ledger.without(name)
         return Bench(self, self.instance.workloads[name], room, is_alone)
 
 
 @dataclass(slots=True)
 class Bench:
-    """Trials of one workload; `trials` counts them."""
+    """Trials of one workload; `trials` counts them, `held` is a stage with the site at which it must be."""
 
     court: Court
     workload: Workload
     room: Room
     is_alone: bool
+    held: tuple[str, str] | None = None
     trials: int = 0
     _small: Problem | None = None
 
@@ -151,14 +157,15 @@ class Bench:
     def _under(self, change: Change, problem: Problem, *, is_brief: bool) -> Workload:
         rulings = self.court.rulings(problem, change.legal)
         workload = instance_of(problem, {self.workload.id}, rulings, is_brief=is_brief).workloads[self.workload.id]
-        return workload if change.rate is None else replace(workload, rate=change.rate)
+        workload = workload if change.rate is None else replace(workload, rate=change.rate)
+        return workload if self.held is None else held_at(workload, *self.held)
 
     def best(self, change: Change = AS_IT_IS, *, any_will_do: bool = False) -> Way | None:
         """Return the best way to serve it, better than now; None when there is none. Raises UndecidedError."""
         self.trials += 1
         problem = change.of(self.problem)
         workload = self._under(change, problem, is_brief=True)
-        graphs = workload.graphs[:1] if self.is_served else workload.graphs
+        graphs = workload.graphs[:1] if self.is_served and self.held is None else workload.graphs
         try:
             return best_way(problem, workload, self._room(), graphs, any_will_do=any_will_do)
         except UnsureError:
@@ -198,7 +205,11 @@ class Bench:
 
     def _solved(self, change: Change, own: Workload, *, any_will_do: bool) -> Way | None:
         """Ask the solver, with the others held where they are. Raises UndecidedError."""
+        from placement.exact import can_all_be_placed, solve
+
         name = self.workload.id
+        if self.court.whole is not None and not self.is_alone:
+            return self.court.whole().bench(name, is_alone=False)._solved(change, own, any_will_do=any_will_do)
         beside = {} if self.is_alone else self.court.beside(name)
         if len(beside) > MOST_HELD:
             raise UndecidedError(f"{len(beside)} workloads stand around {name}")
@@ -220,6 +231,13 @@ class Bench:
         return Way(solution.choices[name], cost - before)
 
 
+def held_at(workload: Workload, stage: str, site: str) -> Workload:
+    """Return a workload one of whose stages can only run at one site."""
+    graphs = tuple(graph for graph in workload.graphs if stage in {s.name for s in graph.stages})
+    there = tuple(option for option in workload.options[stage] if option.site == site)
+    return replace(workload, graphs=graphs, options={**workload.options, stage: there})
+
+
 def pinned(workload: Workload, choice: Choice) -> Workload:
     """Return a workload that can only be served as `choice` says."""
     replaced = {part.graph.replaced for part in choice.parts}
@@ -229,4 +247,5 @@ def pinned(workload: Workload, choice: Choice) -> Workload:
         for name, option in part.options.items():
             keys.setdefault(name, set()).add(option.key)
     options = {name: tuple(o for o in workload.options[name] if o.key in taken) for name, taken in keys.items()}
-    return replace(workload, graphs=graphs, options={**workload.options, **options})
+    refuges = workload.refuges or workload.options
+    return replace(workload, graphs=graphs, options={**workload.options, **options}, refuges=refuges)

@@ -82,18 +82,22 @@ def causes_on(bench: Bench, most: int = MOST_TRIALS) -> Found:
     return Found(tuple(sorted(short)), found.is_complete)
 
 
-def families_against(bench: Bench) -> list[str]:
-    """Return every family that stands against a workload, those that show only behind others included."""
+def families_against(bench: Bench, depth: int = MOST_FAMILIES) -> list[str]:
+    """Return every family that stands against a workload, those that show only behind others included.
+
+    Args:
+        depth: behind how many others; one names what is in front alone.
+    """
     workload, found = bench.workload, {*SHARED, *bench.workload_rules()}
     known = set[str]()
-    for _ in range(MOST_FAMILIES):
+    for layer in range(depth):
+        workload = bench.under(without(known), is_brief=False) if layer else workload
         refusals = (each for sites in workload.refusals.values() for each in sites.values())
         named = {refusal.rule for each in refusals for refusal in each}
         new = {name for name in named if name.partition(":")[0] in RELAXATIONS} - known
         if not new:
             break
         known |= new
-        workload = bench.under(without(known), is_brief=False)
     return sorted(known | found)
 
 

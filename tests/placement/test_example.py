@@ -12,9 +12,9 @@ import pytest
 from placement.check import check
 from placement.engine import plan
 from placement.explanation import why_not
-from placement.instance import instance_of
 from placement.plan import Plan, parse_plan
 from placement.problem import KINDS, Problem, read_problem
+from placement.standing import Standing
 from sites.fleet import read_fleet
 
 CLINICS = Path(str(files("sites") / "examples" / "clinics"))
@@ -71,7 +71,8 @@ def test_a_connected_clinic_falls_back_to_quoting_at_home() -> None:
 
 @pytest.mark.parametrize("site", ["dc-frankfurt", "dc-virginia"])
 def test_the_board_s_rule_is_named_where_messages_may_not_go(site: str) -> None:
-    answer = why_not(instance_of(problem()), "patient-message@clinic-lyon", "draft", site)
+    name = "patient-message@clinic-lyon"
+    answer = why_not(Standing(problem(), planned()).court(name), name, "draft", site)
     assert "residency:clinics/health-stays-european-controlled" in answer.rules
     assert answer.decisions
 

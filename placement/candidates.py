@@ -1,7 +1,8 @@
 """Where each stage may run, and for every other place why not.
 
-Filters are static per (pipeline, origin, stage): who serves whom, approval, quality, hardware, memory, knowledge,
-declassifiers, residency, and whether a route reaches the place. A refusal is a value with its rule and a sentence.
+Filters are static per (pipeline, origin, stage): who serves whom, pins and taints, approval, quality, hardware, memory,
+knowledge, declassifiers, residency, and whether a route reaches the place. A refusal is a value with its rule and a
+sentence. Everything is asked when somebody looks, and what does not depend on the very origin is asked once.
 """
 
 from __future__ import annotations
@@ -9,69 +10,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from itertools import islice
 
 from placement import safeguards
-from placement.catalogue import Model, Needs, Variant
-from placement.cost import replica_per_hour
 from placement.domains import barred
 from placement.graph import ANSWER, INPUT, answering
-from placement.hardware import shortages, speed_on
 from placement.pipeline import Pipeline, Stage
+from placement.pools import Fittings, Pool, PoolKey, Refusal
 from placement.problem import Problem
 from placement.propagation import Labels
 from placement.routes import Router
 from placement.rulings import Rulings
-from sites.data import UNLABELLED
+from sites.data import UNLABELLED, Label
 from sites.noun import matches
-from sites.site import Hardware, Site
+from sites.site import Site
 from sites.verdict import Outcome, Verdict
 
-
-@dataclass(frozen=True, slots=True, order=True)
-class Refusal:
-    """Why a place is out.
-
-    Attributes:
-        rule: `residency:layer/rule`, `hardware:…`, `quality:…`, `approval:…`, `knowledge:…`, `serves:…`, `link:…`,
-            `pin:…`, `taint:…`, `apart:…`, `spread:…`.
-        text: the same in a sentence, with numbers.
-    """
-
-    rule: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class PoolKey:
-    """What tells pools apart; `partition` is empty unless a stage shares state (one pool per label and tenant)."""
-
-    site: str
-    model: str
-    variant: str
-    hardware: str
-    partition: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """Replicas of one variant on one hardware group of one site.
-
-    Attributes:
-        service_us: time of one request, alone.
-        throughput: requests per second of one replica.
-        per_hour: cost of one replica.
-        needs: what a replica takes from one node.
-        group: the node it takes it from.
-    """
-
-    key: PoolKey
-    service_us: int
-    throughput: Fraction
-    per_hour: Fraction
-    needs: Needs = field(repr=False)
-    group: Hardware = field(repr=False)
+__all__ = ["Candidates", "Cohort", "Option", "Options", "Pool", "PoolKey", "Refusal", "Refusals"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +46,6 @@ class Option:
         return (pool.site, pool.model, pool.variant, pool.hardware, pool.partition)
 
 
-View = tuple[tuple[Option, ...], Mapping[str, tuple[Refusal, ...]]]
-"""Options, and refusals by site."""
-
-_Fit = tuple[tuple[Pool, ...], tuple[Refusal, ...]]
-
-
 @dataclass(slots=True)
 class Candidates:
     """Filters the sites of a problem; what does not depend on the origin is remembered.
@@ -108,116 +57,231 @@ class Candidates:
     problem: Problem
     rulings: Rulings
     is_brief: bool = False
-    _fits: dict[tuple[str, str, str], _Fit] = field(default_factory=dict)
+    fittings: Fittings = field(init=False)
+    _offering: tuple[Site, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Begin with nothing known."""
+        self.fittings = Fittings(self.problem)
+
+    @property
+    def offering(self) -> tuple[Site, ...]:
+        """Return the sites that serve others than themselves."""
+        if self._offering is None:
+            self._offering = tuple(site for site in self.problem.sites.values() if site.spec.serves != "own")
+        return self._offering
 
     def router(self, pipeline: Pipeline, origin: Site) -> Router:
         """Return the routes open to a workload's flows."""
         return self.rulings.router(pipeline.metadata.tenant, self.problem.network, origin)
 
-    def of(self, pipeline: Pipeline, origin: Site, stage: Stage, labels: Labels, router: Router) -> View:
-        """Return the options of one stage, and for every other site the reasons against it."""
-        options: list[Option] = []
-        refusals: dict[str, tuple[Refusal, ...]] = {}
-        for site in self.problem.sites.values():
-            reasons = self._against(pipeline, origin, stage, labels, site, router)
-            against = set(islice(reasons, 1) if self.is_brief else reasons)
-            if against:
-                refusals[site.name] = tuple(sorted(against))
-                continue
-            pools, _ = self._pools(pipeline, stage, labels, site)
-            rules = self._ruling(pipeline, origin, stage, labels, site).rules
-            options += [Option(site.name, pool, rules) for pool in (pools or (None,))]
-        return tuple(sorted(options, key=lambda option: option.key)), refusals
 
-    def _against(
-        self, pipeline: Pipeline, origin: Site, stage: Stage, labels: Labels, site: Site, router: Router
-    ) -> Iterator[Refusal]:
-        """Yield each reason against a site, those that cost least to find first."""
-        yield from _who(site, origin)
-        yield from (Refusal(*why) for why in barred(pipeline, stage, site))
+@dataclass(slots=True)
+class Cohort:
+    """The workloads of one pipeline whose origins the law does not tell apart, and what holds for all of them.
+
+    Attributes:
+        origin: one of their origins.
+        stages: the stages and fallbacks by name.
+    """
+
+    candidates: Candidates
+    pipeline: Pipeline
+    origin: Site
+    labels: Labels
+    stages: Mapping[str, Stage]
+    router: Router
+    _partitions: dict[str, str] = field(default_factory=dict)
+    _at: dict[tuple[str, str], tuple[Option, ...]] = field(default_factory=dict)
+    _offered: dict[str, tuple[Site, ...]] = field(default_factory=dict)
+    _answering: dict[str, bool] = field(default_factory=dict)
+
+    def at(self, stage: Stage, site: Site) -> tuple[Option, ...]:
+        """Return the options of a stage at a site, as far as the very origin does not matter."""
+        if site.spec.serves == "own":
+            return self._look(stage, site)
+        key = (stage.name, site.name)
+        if key not in self._at:
+            self._at[key] = self._look(stage, site)
+        return self._at[key]
+
+    def offered(self, stage: Stage) -> tuple[Site, ...]:
+        """Return the sites that serve others and may run a stage, as far as the very origin does not matter."""
+        if stage.name not in self._offered:
+            sites = (site for site in self.candidates.offering if self.at(stage, site))
+            self._offered[stage.name] = tuple(sites)
+        return self._offered[stage.name]
+
+    def _look(self, stage: Stage, site: Site) -> tuple[Option, ...]:
+        if any(self._unlawful(stage, site)):
+            return ()
+        pools = self._pools(stage, site)
+        permit = None if stage.models and not pools else self._permit(stage, site)
+        if permit is None:
+            return ()
+        return tuple([Option(site.name, pool, permit.rules) for pool in (pools or (None,))])
+
+    def _permit(self, stage: Stage, site: Site) -> Verdict | None:
+        failover = stage in self.pipeline.spec.fallbacks
+        label = self.labels.stages[stage.name]
+        return self.candidates.rulings.permit(self.pipeline, stage, label, site, self.origin, failover=failover)
+
+    def stands_in(self, stage: Stage, site: Site) -> bool:
+        """Return whether a stage that may run at a site may also do so in place of another."""
+        label, rulings = self.labels.stages[stage.name], self.candidates.rulings
+        return rulings.permit(self.pipeline, stage, label, site, self.origin, failover=True) is not None
+
+    def _pools(self, stage: Stage, site: Site) -> tuple[Pool, ...]:
+        return self.candidates.fittings.of(stage, site).at(site.name, self._partition(stage))
+
+    def _partition(self, stage: Stage) -> str:
+        if stage.state != "shared":
+            return ""
+        if stage.name not in self._partitions:
+            said = f"{self.pipeline.metadata.tenant} {self.labels.stages[stage.name]!r}".encode()
+            self._partitions[stage.name] = hashlib.sha256(said).hexdigest()[:12]
+        return self._partitions[stage.name]
+
+    def _unlawful(self, stage: Stage, site: Site) -> Iterator[Refusal]:
+        """Yield each reason against a site but machines and verdicts, those that cost least to find first."""
+        yield from (Refusal(*why) for why in barred(self.pipeline, stage, site))
         yield from self._of_knowledge(stage, site)
-        yield from _confined(stage, labels, site)
-        policy = self.problem.policies[pipeline.metadata.tenant]
-        found = safeguards.against(stage, labels.stages[stage.name], site, policy, self.problem.stores)
+        yield from _confined(stage, self.labels, site)
+        problem = self.candidates.problem
+        policy = problem.policies[self.pipeline.metadata.tenant]
+        found = safeguards.against(stage, self.labels.stages[stage.name], site, policy, problem.stores)
         yield from (Refusal(*each) for each in found)
-        pools, unfit = self._pools(pipeline, stage, labels, site)
-        yield from unfit if not pools else ()
-        verdict = self._ruling(pipeline, origin, stage, labels, site)
+
+    def _of_knowledge(self, stage: Stage, site: Site) -> Iterator[Refusal]:
+        if stage.knowledge is not None:
+            where = self.candidates.problem.stores[stage.knowledge].spec.sites
+            if not matches(where, site.metadata.labels):
+                yield Refusal(f"knowledge:{stage.knowledge}", f"{stage.knowledge} may live only at sites with {where}")
+
+    def against(self, stage: Stage, site: Site) -> Iterator[Refusal]:
+        """Yield each reason against a site, whatever the very origin."""
+        yield from self._unlawful(stage, site)
+        fitting = self.candidates.fittings.of(stage, site)
+        yield from fitting.against if not fitting.made else ()
+        failover = stage in self.pipeline.spec.fallbacks
+        label = self.labels.stages[stage.name]
+        verdict = self.candidates.rulings.stage(self.pipeline, stage, label, site, self.origin, failover=failover)
         if verdict.outcome != Outcome.permit:
             yield from (Refusal(f"residency:{name}", _law(verdict)) for name in verdict.rules)
             if any(question.atom.data == UNLABELLED for question, _ in verdict.failing):
                 yield Refusal(f"residency:{UNLABELLED}", "nobody says what all of the data is")
-        yield from _reach(pipeline, origin, stage, labels, site, router)
 
-    def _ruling(self, pipeline: Pipeline, origin: Site, stage: Stage, labels: Labels, site: Site) -> Verdict:
-        failover = stage in pipeline.spec.fallbacks
-        return self.rulings.stage(pipeline, stage, labels.stages[stage.name], site, origin, failover=failover)
+    def reaches(self, stage: Stage, origin: Site, site: Site) -> bool:
+        """Return whether the input of an origin reaches a stage at a site, and its answer the origin."""
+        return all(self.router.route(*way, stage.is_async) is not None for way in self._ways(stage, origin, site))
 
-    def _of_knowledge(self, stage: Stage, site: Site) -> Iterator[Refusal]:
-        if stage.knowledge is not None:
-            where = self.problem.stores[stage.knowledge].spec.sites
-            if not matches(where, site.metadata.labels):
-                yield Refusal(f"knowledge:{stage.knowledge}", f"{stage.knowledge} may live only at sites with {where}")
+    def unreached(self, stage: Stage, origin: Site, site: Site) -> Iterator[Refusal]:
+        """Yield why the input does not reach a stage at a site, or its answer not the origin."""
+        for a, b, label in self._ways(stage, origin, site):
+            if self.router.route(a, b, label, stage.is_async) is None:
+                text = f"no permitted route from {a} to {b}"
+                yield from (Refusal(rule, text) for rule in self.router.obstacles(a, b, label, stage.is_async))
 
-    def _pools(self, pipeline: Pipeline, stage: Stage, labels: Labels, site: Site) -> _Fit:
-        pools, against = self._fit(pipeline, stage, site)
-        if stage.state == "shared":
-            partition = partition_of(pipeline, stage, labels)
-            pools = tuple(_apart(pool, partition) for pool in pools)
-        return pools, against
-
-    def _fit(self, pipeline: Pipeline, stage: Stage, site: Site) -> _Fit:
-        """Return the pools that could serve a stage at a site, and what is against the others."""
-        key = (pipeline.name, stage.name, site.name)
-        if key not in self._fits:
-            stored = 0 if stage.knowledge is None else self.problem.stores[stage.knowledge].spec.size
-            pools: list[Pool] = []
-            against: list[Refusal] = []
-            for model in (self.problem.models[name] for name in stage.models):
-                if model.spec.state != "approved":
-                    against.append(Refusal(f"approval:{model.name}", f"{model.name} is {model.spec.state}"))
-                    continue
-                for variant in model.spec.variants:
-                    _try_variant(stage, model, variant, site, stored, pools, against)
-            self._fits[key] = tuple(pools), tuple(sorted(set(against)))
-        return self._fits[key]
+    def _ways(self, stage: Stage, origin: Site, site: Site) -> Iterator[tuple[str, str, Label]]:
+        home = origin.name
+        if site.name == home or "disconnected" in (origin.spec.connectivity.mode, site.spec.connectivity.mode):
+            return
+        if INPUT in stage.after:
+            yield home, site.name, self.labels.flow(INPUT, stage.name)
+        if stage.name not in self._answering:
+            self._answering[stage.name] = _answers(self.pipeline, stage)
+        if self._answering[stage.name]:
+            yield site.name, home, self.labels.flow(stage.name, ANSWER)
 
 
-def partition_of(pipeline: Pipeline, stage: Stage, labels: Labels) -> str:
-    """Return what tells the pools of a stage apart: its label and tenant when it shares state, else nothing."""
-    if stage.state != "shared":
-        return ""
-    said = f"{pipeline.metadata.tenant} {labels.stages[stage.name]!r}".encode()
-    return hashlib.sha256(said).hexdigest()[:12]
+@dataclass(frozen=True, slots=True, eq=False)
+class Options(Mapping[str, tuple[Option, ...]]):
+    """By stage or fallback of one workload, the places where it may run, sorted; found when they are looked at."""
+
+    cohort: Cohort
+    origin: Site
+    _known: dict[str, tuple[Option, ...]] = field(default_factory=dict)
+
+    def __getitem__(self, stage: str) -> tuple[Option, ...]:
+        """Return every option of a stage."""
+        if stage not in self._known:
+            self._known[stage] = tuple(sorted(self._all(self.cohort.stages[stage]), key=lambda option: option.key))
+        return self._known[stage]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of stages and fallbacks."""
+        return iter(self.cohort.stages)
+
+    def __len__(self) -> int:
+        """Return how many stages and fallbacks there are."""
+        return len(self.cohort.stages)
+
+    def at(self, stage: str, site: Site) -> tuple[Option, ...]:
+        """Return the options of a stage at one site, without a look at any other; a route may be missing."""
+        return () if any(_who(site, self.origin)) else self.cohort.at(self.cohort.stages[stage], site)
+
+    def _all(self, stage: Stage) -> Iterator[Option]:
+        own = () if self.origin.spec.serves != "own" else self.cohort.at(stage, self.origin)
+        yield from own
+        for site in self.cohort.offered(stage):
+            if not any(_who(site, self.origin)) and self.cohort.reaches(stage, self.origin, site):
+                yield from self.cohort.at(stage, site)
 
 
-def _try_variant(
-    stage: Stage, model: Model, variant: Variant, site: Site, stored: int, pools: list[Pool], against: list[Refusal]
-) -> None:
-    name = f"{model.name}/{variant.name}"
-    low = list(_too_low(stage, variant, name))
-    against += low
-    if not site.spec.hardware:
-        against.append(Refusal("hardware:none", f"{site.name} has no hardware"))
-    for group in site.spec.hardware:
-        speed = speed_on(variant, group)
-        short = [Refusal(f"hardware:{what}", f"{name} {why}") for what, why in shortages(variant.needs, group, stored)]
-        if speed is None:
-            short.append(Refusal("hardware:speed", f"{name} has no speed for {group.name}"))
-        against += short
-        if speed is not None and not short and not low:
-            key = PoolKey(site.name, model.name, variant.name, group.name)
-            cost = replica_per_hour(variant.needs, group)
-            pools.append(Pool(key, speed.service, speed.throughput, cost, variant.needs, group))
+@dataclass(frozen=True, slots=True, eq=False)
+class Refusals(Mapping[str, Mapping[str, tuple[Refusal, ...]]]):
+    """By stage or fallback of one workload, every site where it may not run; found when it is looked at."""
+
+    cohort: Cohort
+    origin: Site
+
+    def __getitem__(self, stage: str) -> Mapping[str, tuple[Refusal, ...]]:
+        """Return the refusals of a stage by site."""
+        return _Refused(self.cohort, self.origin, self.cohort.stages[stage])
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of stages and fallbacks."""
+        return iter(self.cohort.stages)
+
+    def __len__(self) -> int:
+        """Return how many stages and fallbacks there are."""
+        return len(self.cohort.stages)
 
 
-def _too_low(stage: Stage, variant: Variant, name: str) -> Iterator[Refusal]:
-    for metric, floor in stage.quality.items():
-        has = variant.quality.get(metric)
-        if not isinstance(has, (int, float)):
-            yield Refusal(f"quality:{metric}", f"{name} has no {metric}; the stage asks for {floor:g}")
-        elif has < floor:
-            yield Refusal(f"quality:{metric}", f"{name} has {metric} {has:g}; the stage asks for {floor:g}")
+@dataclass(frozen=True, slots=True, eq=False)
+class _Refused(Mapping[str, tuple[Refusal, ...]]):
+    """The sites where one stage may not run, with the reasons."""
+
+    cohort: Cohort
+    origin: Site
+    stage: Stage
+    _known: dict[str, tuple[Refusal, ...]] = field(default_factory=dict)
+
+    def __getitem__(self, site: str) -> tuple[Refusal, ...]:
+        """Return the reasons against a site. Raises KeyError where there are none."""
+        if not (found := self._against(site)):
+            raise KeyError(site)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the sites that are refused."""
+        return (site for site in self.cohort.candidates.problem.sites if self._against(site))
+
+    def __len__(self) -> int:
+        """Return how many sites are refused."""
+        return sum(1 for _ in self)
+
+    def _against(self, name: str) -> tuple[Refusal, ...]:
+        if name not in self._known:
+            reasons = self._reasons(self.cohort.candidates.problem.sites[name])
+            some = islice(reasons, 1) if self.cohort.candidates.is_brief else reasons
+            self._known[name] = tuple(sorted(set(some)))
+        return self._known[name]
+
+    def _reasons(self, site: Site) -> Iterator[Refusal]:
+        yield from _who(site, self.origin)
+        yield from self.cohort.against(self.stage, site)
+        yield from self.cohort.unreached(self.stage, self.origin, site)
 
 
 def _who(site: Site, origin: Site) -> Iterator[Refusal]:
@@ -244,31 +308,7 @@ def _law(verdict: Verdict) -> str:
     return f"{question.activity} of {question.atom.data} in {question.place or 'an unknown place'} is {said}"
 
 
-def _reach(
-    pipeline: Pipeline, origin: Site, stage: Stage, labels: Labels, site: Site, router: Router
-) -> Iterator[Refusal]:
-    """Yield why the input does not reach a stage at a site, or its answer not the origin."""
-    home = origin.name
-    if site.name == home or "disconnected" in (origin.spec.connectivity.mode, site.spec.connectivity.mode):
-        return
-    ways = []
-    if INPUT in stage.after:
-        ways.append((home, site.name, labels.flow(INPUT, stage.name)))
-    if _answers(pipeline, stage):
-        ways.append((site.name, home, labels.flow(stage.name, ANSWER)))
-    for a, b, label in ways:
-        if router.route(a, b, label, stage.is_async) is None:
-            text = f"no permitted route from {a} to {b}"
-            yield from (Refusal(rule, text) for rule in router.obstacles(a, b, label, stage.is_async))
-
-
 def _answers(pipeline: Pipeline, stage: Stage) -> bool:
     answers = answering(pipeline.spec)
     replaces = (s.name for s in pipeline.spec.stages if stage.name in s.fallback)
     return stage.answer and (stage.name in answers or any(name in answers for name in replaces))
-
-
-def _apart(pool: Pool, partition: str) -> Pool:
-    key = pool.key
-    apart = PoolKey(key.site, key.model, key.variant, key.hardware, partition)
-    return Pool(apart, pool.service_us, pool.throughput, pool.per_hour, pool.needs, pool.group)

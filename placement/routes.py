@@ -6,17 +6,23 @@ Ties go to the cheaper path, then to the one whose hop names come first. Routes 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
+from typing import Protocol
 
+from placement.paths import Paths
 from sites.data import Label
 from sites.site import Link, Site
 from sites.verdict import Outcome, Verdict
 
 Hop = tuple[str, str]
 """Two neighbouring sites, in the direction of the flow."""
+
+MOST_WIRES = 8
+"""A site with more is never a stub: pairs of its wires would be many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +57,13 @@ class Network:
         wires: the link between two sites, under both orders of their names.
         neighbours: sorted, by site.
         intermittent: sites whose links carry no synchronous flow.
+        stubs: sites that serve only themselves, and have few wires: each takes time, and none leads to another stub.
     """
 
     wires: Mapping[Hop, Link]
     neighbours: Mapping[str, tuple[str, ...]]
     intermittent: frozenset[str]
+    stubs: frozenset[str] = frozenset()
     _left: dict[tuple[str, ...], Network] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -71,7 +79,8 @@ class Network:
             around[a].append(b)
         modes = {site.name: site.spec.connectivity.mode for site in found}
         waiting = frozenset(name for name, mode in modes.items() if mode == "intermittent")
-        return cls(wires, {name: tuple(names) for name, names in around.items()}, waiting)
+        own = (site.name for site in found if site.spec.serves == "own")
+        return cls(wires, {name: tuple(names) for name, names in around.items()}, waiting, _stubs(own, around, wires))
 
     def without(self, lost: tuple[str, ...]) -> Network:
         """Return what is left when a site, or the wire between two, is gone; the same object for the same loss."""
@@ -80,7 +89,7 @@ class Network:
             gone = {hop for hop in self.wires if (one in hop if len(lost) == 1 else tuple(sorted(hop)) == lost)}
             wires = {hop: link for hop, link in self.wires.items() if hop not in gone}
             around = {a: tuple(b for b in ends if (a, b) not in gone) for a, ends in self.neighbours.items()}
-            self._left[lost] = Network(wires, around, self.intermittent)
+            self._left[lost] = Network(wires, around, self.intermittent, self.stubs)
         return self._left[lost]
 
     def carries(self, hop: Hop, is_async: bool) -> bool:
@@ -107,36 +116,66 @@ class Network:
         return done
 
 
-Ruling = Callable[[Label, Link, str, str], Verdict]
-"""What the law says of a hop: (label, link, from, to), for one origin."""
+def _stubs(own: Iterable[str], around: Mapping[str, Sequence[str]], wires: Mapping[Hop, Link]) -> frozenset[str]:
+    found: set[str] = set()
+    for name in own:
+        ends = around[name]
+        if len(ends) <= MOST_WIRES and found.isdisjoint(ends) and all(wires[name, end].rtt for end in ends):
+            found.add(name)
+    return frozenset(found)
+
+
+class Law(Protocol):
+    """What the law says of hops, to one who asks from one origin."""
+
+    def hop(self, label: Label, link: Link, a: str, b: str) -> Verdict:
+        """Return whether a flow with that label may cross the wire between two sites."""
+
+    def permit(self, label: Label, link: Link, a: str, b: str) -> Verdict | None:
+        """Return the same verdict if it is a permit; None otherwise."""
+
+    def paths(self, label: Label, *, is_async: bool) -> Paths:
+        """Return the paths over hops that are open to such a flow."""
 
 
 @dataclass(slots=True)
 class Router:
-    """Routes of one origin's flows; every answer is remembered."""
+    """Routes of the flows of origins that the law does not tell apart; every answer is remembered."""
 
     network: Network
-    rule: Ruling
-    _from: dict[tuple[str, Label, bool], dict[str, Route]] = field(default_factory=dict)
-    _open: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    law: Law
+    _known: dict[tuple[int, bool], _Ways] = field(default_factory=dict)
+    _staying: dict[str, Route] = field(default_factory=dict)
+    _wired: Paths | None = None
 
     def route(self, a: str, b: str, label: Label, is_async: bool) -> Route | None:
         """Return the route from `a` to `b`, or None when no permitted path joins them."""
         if a == b:
-            return Route((a,), 0, Fraction(0), 0, ())
-        key = (a, label, is_async)
-        if key not in self._from:
-            self._from[key] = self._explore(a, label, is_async)
-        return self._from[key].get(b)
+            if a not in self._staying:
+                self._staying[a] = Route((a,), 0, Fraction(0), 0, ())
+            return self._staying[a]
+        ways = self._ways(label, is_async)
+        if (a, b) not in ways.routes:
+            path = ways.paths.best(a, b)
+            ways.routes[a, b] = None if path is None else self._route(path, label)
+        return ways.routes[a, b]
+
+    def near(self, a: str, label: Label, is_async: bool) -> Iterator[tuple[int, str]]:
+        """Yield (round trip, site) for the sites that such a flow reaches from `a`, stubs left out, nearest first."""
+        return self._ways(label, is_async).paths.near(a)
+
+    def rule(self, label: Label, link: Link, a: str, b: str) -> Verdict:
+        """Return what the law says of a hop."""
+        return self.law.hop(label, link, a, b)
 
     def obstacles(self, a: str, b: str, label: Label, is_async: bool) -> tuple[str, ...]:
         """Return what closes the way between two sites: names of rules, `link:intermittent`, or `link:none`.
 
         Asked of the path that would be taken if every hop were open.
         """
-        if a not in self._open:
-            self._open[a] = self.network.shortest(a)
-        path = self._open[a].get(b)
+        if self._wired is None:
+            self._wired = Paths(self.network, lambda a, b: True)
+        path = self._wired.best(a, b)
         if path is None:
             return ("link:none",)
         found = set()
@@ -148,22 +187,36 @@ class Router:
                 found.update(f"residency:{name}" for name in verdict.rules)
         return tuple(sorted(found))
 
-    def _explore(self, start: str, label: Label, is_async: bool) -> dict[str, Route]:
-        def is_open(a: str, b: str) -> bool:
-            hop = (a, b)
-            allowed = self.network.carries(hop, is_async)
-            return allowed and self.rule(label, self.network.wires[hop], a, b).outcome == Outcome.permit
-
-        return {end: self._route(path, label) for end, path in self.network.shortest(start, is_open).items()}
+    def _ways(self, label: Label, is_async: bool) -> _Ways:
+        # Labels are few and each stays the same object: its identity is a key for as long as it is kept.
+        key = (id(label), is_async)
+        if key not in self._known:
+            self._known[key] = _Ways(label, self.law.paths(label, is_async=is_async))
+        return self._known[key]
 
     def _route(self, path: tuple[str, ...], label: Label) -> Route:
         hops = tuple(pairwise(path))
         links = [self.network.wires[hop] for hop in hops]
-        rules = {name for hop, link in zip(hops, links, strict=True) for name in self.rule(label, link, *hop).rules}
+        verdicts = [self.law.permit(label, link, *hop) for hop, link in zip(hops, links, strict=True)]
         return Route(
             path,
             sum(link.rtt for link in links),
             sum((link.price.amount for link in links), Fraction(0)),
             min((link.bandwidth for link in links), default=0),
-            tuple(sorted(rules)),
+            united(tuple(verdict.rules for verdict in verdicts if verdict is not None)),
         )
+
+
+@dataclass(slots=True)
+class _Ways:
+    """What is known of the routes of flows with one label."""
+
+    label: Label
+    paths: Paths
+    routes: dict[Hop, Route | None] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=1 << 14)
+def united(names: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """Return every name once, sorted; the same object for the same names, of which a fleet has few."""
+    return tuple(sorted({name for some in names for name in some}))

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from placement.instance import Workload
 from placement.losses import Loss, after, survives
 from placement.model import Load, Model, Shared
-from placement.pipeline import Stage
+from placement.recovery import is_failover
 from placement.serving import Serving, possible
-from sites.verdict import Outcome
 
 
 @dataclass(slots=True)
@@ -83,17 +82,11 @@ class Aftermath:
         """Let no stage move to a site at which it would be no permitted failover."""
         for stage in serving.graph.stages:
             for site in sorted({spot.option.site for spot in serving.spots[stage.name]}):
-                if not self._is_failover(serving.workload, stage, site):
+                if not is_failover(self.model.instance, serving.workload, stage, site):
                     stays = [c for other in normal for name, here in other.at(site) if name == stage.name for c in here]
                     here = [spot.chosen for spot in serving.spots[stage.name] if spot.option.site == site]
                     for column in here:
                         self.model.programme.row([(column, 1.0), *((c, -1.0) for c in stays)], upper=0.0)
-
-    def _is_failover(self, workload: Workload, stage: Stage, site: str) -> bool:
-        instance, label = self.model.instance, workload.labels.stages[stage.name]
-        there = instance.problem.sites[site]
-        verdict = instance.rulings.stage(workload.pipeline, stage, label, there, workload.origin, failover=True)
-        return verdict.outcome == Outcome.permit
 
     def _remaining(self, loads: Iterable[Load]) -> list[Load]:
         """Return what normal running leaves of these loads: nothing of the touched."""

@@ -2,7 +2,7 @@
 
 Goals are solved in turn and each is then held by a row, without penalties. Every solution is verified in exact
 arithmetic; what only a float allows is cut off and the goal is solved again. Losses that have to be survived enter the
-model when a solution is exposed to them: one that is exposed to no others is the optimum under all.
+model when what a solution reserves is not enough for them: one that the others leave standing is the optimum under all.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from placement.highs import Solved
 from placement.instance import Instance
 from placement.losses import Loss, survives
 from placement.model import Current, Model, as_floats, chosen, possible, read
+from placement.recovery import recover
 from placement.serving import Serving
 from placement.solution import Choice, Failure, Solution, exposed, tally
 
@@ -130,14 +131,21 @@ class _Run:
         total = tally(self.model.instance, *self.choices(solved))
         return packed(total, self.model.read_places(solved.values))
 
-    def exposed(self, solved: Solved) -> set[Loss]:
-        """Return every loss that touches somebody who has to survive it."""
-        choices, _ = self.choices(solved)
-        workloads = self.model.instance.workloads
-        return {
-            loss for name, choice in choices.items() if survives(workloads[name])
-            for loss in exposed(workloads[name], choice)
-        }  # fmt: skip
+    def survived(self, solved: Solved) -> tuple[tuple[Failure, ...], set[Loss]]:
+        """Return what happens after each loss that touches somebody who has to survive it, and the losses too many."""
+        choices, failures = self.choices(solved)
+        instance = self.model.instance
+        held, modelled = tally(instance, choices, failures), {failure.loss: failure for failure in failures}
+        lasting = {name: choice for name, choice in choices.items() if survives(instance.workloads[name])}
+        losses = {loss for name, choice in lasting.items() for loss in exposed(instance.workloads[name], choice)}
+        found, fatal = [], set()
+        for loss in sorted(losses, key=str):
+            failure = recover(instance, choices, held, loss) or modelled.get(loss)
+            if failure is None:
+                fatal.add(loss)
+            else:
+                found.append(failure)
+        return tuple(found), fatal
 
     def _wrong(self, solved: Solved) -> list[Serving]:
         """Return the servings that together break an exact limit; empty when all hold."""
@@ -154,8 +162,8 @@ class _Run:
 
 def _settled(
     instance: Instance, members: Collection[str], must: Collection[str], pursue: Callable[[_Run], Solved | None]
-) -> tuple[_Run, Solved] | None:
-    """Return a run that covers every loss to which what it found is exposed; None when nothing is feasible."""
+) -> tuple[_Run, Solved, tuple[Failure, ...]] | None:
+    """Return a run whose solution every loss leaves standing, and what then happens; None when nothing is feasible."""
     losses: set[Loss] = set()
     work = 0
     while True:
@@ -164,10 +172,11 @@ def _settled(
         solved = pursue(run)
         if solved is None:
             return None
-        more = run.exposed(solved) - losses
-        if not more:
-            return run, solved
-        losses |= more
+        failures, fatal = run.survived(solved)
+        if not fatal:
+            return run, solved, failures
+        # What a lost site asks for is often enough for the links as well.
+        losses |= {loss for loss in fatal if len(loss.lost) == 1} or fatal
         work = run.work
 
 
@@ -180,9 +189,9 @@ def _solve_component(
     found = _settled(instance, members, must, lambda run: _in_turn(run, current))
     if found is None:
         return None
-    run, solved = found
-    choices, failures = run.choices(solved)
-    packing = run.packing(solved)
+    run, solved, failures = found
+    choices, _ = run.choices(solved)
+    packing = packed(tally(instance, choices, failures), run.model.read_places(solved.values))
     if packing is None:
         raise PlacementError("replicas that were counted do not lie on their nodes; please report the fleet")
     cost = tally(instance, choices, failures).per_hour

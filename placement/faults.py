@@ -34,8 +34,8 @@ def are_wires_full(instance: Instance, total: Tally) -> bool:
     return any(load > wires[hop].bandwidth * HOP_LIMIT for hop, load in total.hops.items())
 
 
-def is_concentrated(instance: Instance, choices: Mapping[str, Choice]) -> bool:
-    """Return whether some domain serves more of a pipeline than its `spread` allows."""
+def concentration(instance: Instance, choices: Mapping[str, Choice]) -> dict[tuple[str, int, str | None], Fraction]:
+    """Return requests per second by pipeline, place of one of its `spread` rules, and domain."""
     problem = instance.problem
     served: dict[tuple[str, int, str | None], Fraction] = {}
     for name, choice in choices.items():
@@ -45,7 +45,13 @@ def is_concentrated(instance: Instance, choices: Mapping[str, Choice]) -> bool:
                 if (option := part.options.get(spread.stage)) is not None:
                     key = (workload.pipeline.name, index, domain_of(problem.sites[option.site], spread.by))
                     served[key] = served.get(key, Fraction(0)) + workload.rate * part.fraction
-    for (name, index, domain), rate in served.items():
+    return served
+
+
+def is_concentrated(instance: Instance, choices: Mapping[str, Choice]) -> bool:
+    """Return whether some domain serves more of a pipeline than its `spread` allows."""
+    problem = instance.problem
+    for (name, index, domain), rate in concentration(instance, choices).items():
         pipeline = problem.pipelines[name]
         if domain is None or rate > most_at(pipeline, pipeline.spec.spread[index], problem.sites):
             return True

@@ -107,7 +107,7 @@ def test_places_are_ruled_as_trying_everything_says(problem: Problem) -> None:
         assert abs(found.cost - best.cost) <= best.cost / 10**6
 
 
-@settings(max_examples=80, **LIMITS)
+@settings(max_examples=50, **LIMITS)
 @given(problems({"survive": 1}))
 def test_survival_costs_what_trying_every_failure_says(problem: Problem) -> None:
     both = check(problem)
@@ -117,7 +117,7 @@ def test_survival_costs_what_trying_every_failure_says(problem: Problem) -> None
         assert abs(found.cost - best.cost) <= best.cost / 10**6
 
 
-@settings(max_examples=25, **LIMITS)
+@settings(max_examples=12, **LIMITS)
 @given(problems({"split": True, "survive": 1}))
 def test_what_is_split_and_survives_breaks_no_rule(problem: Problem) -> None:
     solution = solve(instance_of(problem))

@@ -7,37 +7,71 @@ data-class tables, `sites.fleet`. May never import: `sites.verdict` or anything 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from placement.check import capacity, cost, latency, presence
+from placement.check import capacity, cost, domains, presence
 from placement.check.audit import Audit
-from placement.check.document import parse
+from placement.check.classes import Classes
 from placement.check.inputs import checker_digest, require_current
-from placement.check.invariants import INVARIANTS, Check
-from placement.check.load import load_of
+from placement.check.invariants import CONSISTENCY, INVARIANTS
+from placement.check.load import stores_of
+from placement.check.reading import Reader
 from placement.check.result import CheckResult, Finding
+from placement.check.schema import head_of
 from placement.check.snapshot import Snapshot
+from placement.check.source import Data, NotCanonicalError, Source, canonical, whole
+from placement.check.survival import Survival
+from placement.check.workloads import Workloads
 from sites.fleet import Fleet
 
-__all__ = ["INVARIANTS", "CheckResult", "Finding", "check", "checker_digest"]
+__all__ = ["INVARIANTS", "CheckResult", "Finding", "check", "check_bytes", "checker_digest"]
+
+Tick = Callable[[float], None]
+"""Is told which further fraction of the plan has been looked at."""
 
 
-def check(plan: dict[str, Any], fleet: Fleet) -> CheckResult:
+def check(plan: dict[str, Any], fleet: Fleet, tick: Tick | None = None) -> CheckResult:
     """Return every finding about a plan and which invariants were checked.
 
     Args:
         plan: the parsed plan.json (without its envelope).
         fleet: its fleet, read with all five kinds.
+        tick: is told of the progress, now and then.
 
     Raises PlacementError for a plan that is malformed, stale (naming the inputs that changed), or of another fleet.
-    Time is linear in the plan: decisions and routes are remembered.
+    Time is linear in the plan: what repeats is judged once (`placement.check.classes`).
     """
-    document, snapshot = parse(plan), Snapshot.of(fleet)
-    require_current(document.inputs, snapshot.digests)
-    audit = Audit(document, snapshot)
-    checks = dict.fromkeys(step for invariant in INVARIANTS.values() for step in invariant.checks)
-    found = [finding for step in (*checks, *CONSISTENCY) for finding in step(audit)]
+    with _no_collections():
+        return _check(whole(plan), Snapshot.of(fleet), tick or _nothing)
+
+
+def check_bytes(data: Data, fleet: Fleet, tick: Tick | None = None) -> CheckResult:
+    """Return what `check` does of a plan.json that was not parsed; a canonical one is never in memory as a whole.
+
+    Raises PlacementError as `check` does, ValueError when the bytes are no JSON.
+    """
+    snapshot = Snapshot.of(fleet)
+    with _no_collections():
+        try:
+            return _check(canonical(data), snapshot, tick or _nothing)
+        except NotCanonicalError:
+            import json
+
+            plan = json.loads(bytes(data))
+        return _check(whole(plan if isinstance(plan, dict) else {}), snapshot, tick or _nothing)
+
+
+def _check(source: Source, snapshot: Snapshot, tick: Tick) -> CheckResult:
+    audit = Audit(head_of(source.head), snapshot)
+    require_current(audit.document.inputs, snapshot.digests)
+    runs = dict.fromkeys(step for invariant in INVARIANTS.values() for step in invariant.runs)
+    classes = Classes(audit, (*runs, *CONSISTENCY))
+    found = list(_workloads(audit, classes, source, tick))
+    for step in dict.fromkeys(step for invariant in INVARIANTS.values() for step in invariant.checks):
+        found += step(audit)
     open_questions = {number: invariant.missing(audit) for number, invariant in INVARIANTS.items()}
     not_checked = {number: reason for number, reason in open_questions.items() if reason}
     found += _overclaimed(audit, not_checked)
@@ -46,6 +80,26 @@ def check(plan: dict[str, Any], fleet: Fleet) -> CheckResult:
         tuple(number for number in INVARIANTS if number not in not_checked),
         not_checked,
     )
+
+
+def _workloads(audit: Audit, classes: Classes, source: Source, tick: Tick) -> Iterator[Finding]:
+    """Yield what is wrong with the workloads and failures, and with what they ask for together."""
+    reader, weighed = Reader(source.texts, audit.snapshot.profiles.words), Workloads(audit, classes)
+    for raw in source.workloads():
+        yield from weighed.weigh(reader.workload(raw))
+        tick((len(raw) + 1 if isinstance(raw, bytes) else 1) / max(source.size, 1))
+    yield from weighed.missing()
+    yield from presence.unplaced(audit)
+    load = weighed.ledger.load()
+    audit.seen.hops.update(frozenset(hop) for hop in load.carried)
+    survival = Survival(audit, classes, weighed, load)
+    yield from survival.weigh(reader.failure(raw) for raw in source.failures())
+    yield from capacity.pools(audit, load, survival.reserved)
+    yield from capacity.nodes(audit, stores_of((load.stores, survival.stores)))
+    yield from capacity.links(audit, load.carried)
+    yield from capacity.states(load)
+    yield from domains.spread(audit, weighed.ledger)
+    yield from cost.costs(audit, load)
 
 
 def _order(finding: Finding) -> tuple[int, Finding]:
@@ -60,22 +114,17 @@ def _overclaimed(audit: Audit, not_checked: dict[int, str]) -> Iterator[Finding]
         yield Finding("plan/invariants", "", f"checked: {number}", f"not checked: {not_checked[number]}", "checked")
 
 
-def _placing(audit: Audit) -> Iterator[Finding]:
-    for run in audit.runs:
-        yield from presence.placing(audit, run)
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Keep the cyclic collector off: a large plan makes millions of small values and not one cycle."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
-def _flows(audit: Audit) -> Iterator[Finding]:
-    for run in audit.runs:
-        yield from latency.flows(audit, run)
-
-
-def _loads(audit: Audit) -> Iterator[Finding]:
-    load = load_of(audit.runs)
-    yield from capacity.pools(audit, load)
-    yield from capacity.nodes(audit, load)
-    yield from capacity.links(audit, load)
-
-
-CONSISTENCY: tuple[Check, ...] = (_placing, _flows, _loads, capacity.states, latency.latencies, cost.costs)
-"""What makes a plan agree with itself and with the manifests, beside the invariants."""
+def _nothing(fraction: float) -> None:
+    """Tell nobody."""

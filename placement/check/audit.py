@@ -1,19 +1,20 @@
-"""The plan laid beside its fleet: every workload with its graph, its labels and who decides about it."""
+"""The plan laid beside its fleet: every assignment with its graph, its labels and who decides about it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
 from placement.check.declassifying import lowering
-from placement.check.document import AssignmentEntry, FlowEntry, PlanDocument, StageEntry, WorkloadEntry
+from placement.check.document import AssignmentEntry, FallbackEntry, FlowEntry, Outline, Places, StageEntry
 from placement.check.evaluator import Judge
 from placement.check.graph import ANSWER, INPUT, Graph, graph, replacements
 from placement.check.labels import Labels
 from placement.check.questions import Questions
-from placement.check.routes import Routes
+from placement.check.routes import NOTHING, Lost, Routes
+from placement.check.schema import PlanDocument, PoolEntry, PoolKey
 from placement.check.snapshot import Snapshot, rate_of
 from placement.errors import PlacementError
 from placement.pipeline import Pipeline
@@ -31,21 +32,26 @@ class Run:
     """One assignment of one workload, with the graph that it ought to run.
 
     Attributes:
+        id: of the workload.
         rate: requests per second that this assignment serves, recomputed.
+        lost: what is lost in the failure that it is for; nothing in normal running.
+        usual: where the workload's stages run when nothing is lost, for an assignment after a loss.
     """
 
-    workload: WorkloadEntry
+    id: str
     assignment: AssignmentEntry
     pipeline: Pipeline
     origin: Site
     graph: Graph
     labels: Labels
     rate: Fraction
+    lost: Lost = NOTHING
+    usual: frozenset[tuple[str, str]] | None = None
 
     @property
-    def id(self) -> str:
-        """Return the workload's id."""
-        return self.workload.id
+    def fallbacks(self) -> tuple[FallbackEntry, ...]:
+        """The fallback orders that the plan gives with this assignment."""
+        return self.assignment.fallbacks
 
     @cached_property
     def stages(self) -> Mapping[str, StageEntry]:
@@ -55,7 +61,7 @@ class Run:
     @cached_property
     def flows(self) -> Mapping[tuple[str, str], FlowEntry]:
         """The plan's primary flows by their ends."""
-        return {(flow.from_stage, flow.to_stage): flow for flow in self.assignment.flows if flow.role == "primary"}
+        return {flow.ends: flow for flow in self.assignment.flows if flow.kind.role == "primary"}
 
     def site_of(self, end: str) -> str | None:
         """Return the site of a stage or of an end of the graph; None when the plan lacks the stage."""
@@ -71,6 +77,11 @@ class Run:
         """Return the bytes of one request on a flow."""
         return self.graph.size(flow, self.pipeline.spec.input.size)
 
+    def fails_over(self, stage: str, site: str) -> bool:
+        """Return whether a stage runs at a site only because something failed: as a fallback, or after a loss."""
+        declared = any(stage == each.name for each in self.pipeline.spec.stages)
+        return not declared or (self.usual is not None and (stage, site) not in self.usual)
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -81,13 +92,40 @@ class Bench:
     routes: Routes
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What has been met in a plan.
+
+    Attributes:
+        sites: where anything runs, would run or would queue.
+        hops: the ends of every link that a flow takes.
+        runs: one of each class of assignments.
+    """
+
+    sites: set[str] = field(default_factory=set)
+    hops: set[frozenset[str]] = field(default_factory=set)
+    runs: list[Run] = field(default_factory=list)
+
+
 class Audit:
-    """Everything that the checks of one plan share; built once, read by all of them."""
+    """Everything that the checks of one plan share."""
 
     def __init__(self, document: PlanDocument, snapshot: Snapshot) -> None:
         self.document, self.snapshot = document, snapshot
+        self.seen = Seen()
         self._benches: dict[str, Bench] = {}
         self._labels: dict[tuple[str, str | None], Labels] = {}
+        self._graphs: dict[tuple[str, tuple[tuple[str, str], ...]], Graph] = {}
+
+    @property
+    def runs(self) -> list[Run]:
+        """One run of each class of assignments: what no check can tell apart, it need not look at twice."""
+        return self.seen.runs
+
+    @cached_property
+    def pools(self) -> Mapping[PoolKey, PoolEntry]:
+        """The plan's pools by what names them."""
+        return {pool.key: pool for pool in self.document.pools}
 
     def bench(self, tenant: str) -> Bench:
         """Return what decides for a tenant. Raises PlacementError when it has no policy."""
@@ -110,21 +148,30 @@ class Audit:
             self._labels[key] = Labels(pipeline, origin, self.snapshot, lowers)
         return self._labels[key]
 
-    def run(self, workload: WorkloadEntry, assignment: AssignmentEntry) -> Run:
-        """Return one assignment of a workload that the fleet knows."""
-        pipeline, origin = self.snapshot.workloads[workload.id]
-        self.bench(pipeline.metadata.tenant)
-        replaced = replacements(pipeline, [entry.stage for entry in assignment.stages])
-        rate = rate_of(pipeline, origin) * exact(assignment.fraction)
-        labels = self.labels(pipeline, origin)
-        return Run(workload, assignment, pipeline, origin, graph(pipeline, replaced), labels, rate)
+    def graph(self, pipeline: Pipeline, replaced: Mapping[str, str]) -> Graph:
+        """Return the graph of a pipeline in which fallbacks serve for the stages that they replace."""
+        key = (pipeline.name, tuple(sorted(replaced.items())))
+        if key not in self._graphs:
+            self._graphs[key] = graph(pipeline, replaced)
+        return self._graphs[key]
 
-    @cached_property
-    def runs(self) -> tuple[Run, ...]:
-        """Every assignment of every workload that the fleet knows."""
-        return tuple(
-            self.run(workload, assignment)
-            for workload in self.document.workloads
-            if workload.id in self.snapshot.workloads
-            for assignment in workload.assignments
-        )
+    def run(
+        self,
+        name: str,
+        outline: Outline,
+        places: Places,
+        lost: Lost = NOTHING,
+        usual: frozenset[tuple[str, str]] | None = None,
+    ) -> Run:
+        """Return an assignment of a workload. Raises PlacementError when the fleet asks for no such workload."""
+        known = self.snapshot.workload(name)
+        if known is None:
+            raise PlacementError(f"the fleet asks for no workload {name!r}", advice="plan again")
+        pipeline, origin = known
+        self.bench(pipeline.metadata.tenant)
+        replaced = replacements(pipeline, [kind.stage for kind, _ in outline.stages])
+        rate = rate_of(pipeline, origin) * exact(outline.fraction)
+        return Run(
+            name, AssignmentEntry.of(outline, places), pipeline, origin, self.graph(pipeline, replaced),
+            self.labels(pipeline, origin), rate, lost, usual,
+        )  # fmt: skip

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from fractions import Fraction
+from functools import lru_cache
 
 from placement.catalogue import Variant
 from placement.check.audit import Audit, exact
-from placement.check.document import PoolEntry
-from placement.check.load import Load, PoolKey
+from placement.check.load import Load
 from placement.check.presence import near
 from placement.check.result import Finding
+from placement.check.schema import PoolEntry, PoolKey
 from placement.check.snapshot import speed_on
-from sites.data import Label
 from sites.site import Hardware
 
 LINK_SHARE = Fraction(7, 10)
@@ -28,42 +28,32 @@ def pool_name(key: PoolKey) -> str:
     return "/".join(part for part in key if part)
 
 
-def states(audit: Audit) -> Iterator[Finding]:
+def states(load: Load) -> Iterator[Finding]:
     """Yield every pool in which a stage that shares state meets another label or tenant."""
-    users: dict[PoolKey, set[tuple[bool, str, Label]]] = defaultdict(set)
-    for run in audit.runs:
-        for name, entry in run.stages.items():
-            stage = run.graph.stages.get(name)
-            if stage and entry.pool:
-                shared = stage.state == "shared"
-                users[entry.pool].add((shared, run.pipeline.metadata.tenant, run.labels.of(name) if shared else ()))
-    for key, kinds in sorted(users.items()):
+    for key, kinds in sorted(load.uses.items()):
         if len(kinds) > 1 and any(shared for shared, _, _ in kinds):
             yield Finding("plan/state", "", pool_name(key), "one label and tenant", f"{len(kinds)} kinds of use")
 
 
-def pools(audit: Audit, load: Load) -> Iterator[Finding]:
-    """Yield every pool that is missing, needless, there twice, overloaded, or whose numbers are wrong."""
-    listed: dict[PoolKey, PoolEntry] = {}
+def pools(audit: Audit, load: Load, reserved: Mapping[PoolKey, Fraction]) -> Iterator[Finding]:
+    """Yield every pool that is missing, needless, there twice, overloaded, or whose numbers are wrong.
+
+    Args:
+        load: of normal running.
+        reserved: what pools are asked for in failures.
+    """
     for pool in audit.document.pools:
-        if pool.key in listed or pool.key not in load.served:
-            yield Finding(
-                "plan/pools", "", pool_name(pool.key), "one pool that a stage uses", "needless or listed twice"
-            )
-        listed[pool.key] = pool
-    for key in sorted(load.served):
-        if key not in listed:
-            yield Finding("plan/pools", "", pool_name(key), "a pool", "absent")
-        elif _throughput(audit, key) is not None:
-            yield from _carries(audit, listed[key], load)
+        if audit.pools[pool.key] is not pool or (pool.key not in load.served and pool.key not in reserved):
+            found = "needless or listed twice"
+            yield Finding("plan/pools", "", pool_name(pool.key), "one pool that a stage uses", found)
+        elif throughput(audit, pool.key) is not None:
+            yield from _carries(audit, pool, load)
+    for key in sorted((load.served.keys() | reserved.keys()) - audit.pools.keys()):
+        yield Finding("plan/pools", "", pool_name(key), "a pool", "absent")
 
 
-def throughputs(audit: Audit) -> dict[PoolKey, Fraction]:
-    """Return the requests per second that each pool of the plan can serve."""
-    return {pool.key: (_throughput(audit, pool.key) or Fraction(0)) * pool.replicas for pool in audit.document.pools}
-
-
-def _throughput(audit: Audit, key: PoolKey) -> Fraction | None:
+def throughput(audit: Audit, key: PoolKey) -> Fraction | None:
+    """Return the requests per second of one replica of a pool; None when it has no speed there."""
     site, model, variant, hardware, _ = key
     group, chosen = audit.snapshot.group(site, hardware), audit.snapshot.variant(model, variant)
     speed = speed_on(chosen, group) if group and chosen else None
@@ -71,11 +61,11 @@ def _throughput(audit: Audit, key: PoolKey) -> Fraction | None:
 
 
 def _carries(audit: Audit, pool: PoolEntry, load: Load) -> Iterator[Finding]:
-    name, whole = pool_name(pool.key), (_throughput(audit, pool.key) or 0) * pool.replicas
-    if load.reserved[pool.key] > whole * SLACK:
-        asked = f"throughput of at least {float(load.reserved[pool.key]):.9g}/s"
-        yield Finding("plan/load", "", name, asked, f"{float(whole):.9g}/s from {pool.replicas} replicas")
-    served = load.served[pool.key]
+    name, whole = pool_name(pool.key), (throughput(audit, pool.key) or Fraction(0)) * pool.replicas
+    asked, served = load.reserved.get(pool.key, Fraction(0)), load.served.get(pool.key, Fraction(0))
+    if asked > whole * SLACK:
+        expected = f"throughput of at least {float(asked):.9g}/s"
+        yield Finding("plan/load", "", name, expected, f"{float(whole):.9g}/s from {pool.replicas} replicas")
     if not near(pool.load, float(served)):
         yield Finding("plan/load", "", name, f"load {float(served):.9g}", f"load {pool.load:.9g}")
     utilisation = float(served / whole) if whole else 0.0
@@ -83,10 +73,13 @@ def _carries(audit: Audit, pool: PoolEntry, load: Load) -> Iterator[Finding]:
         yield Finding("plan/utilisation", "", name, f"{utilisation:.9g}", f"{pool.utilisation:.9g}")
 
 
-def nodes(audit: Audit, load: Load) -> Iterator[Finding]:
-    """Yield every node and device that is given more than it has, and every pool whose nodes do not add up."""
-    taken: dict[tuple[str, str, str], dict[str, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
-    stored: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+def nodes(audit: Audit, stores: Mapping[PoolKey, Collection[str]]) -> Iterator[Finding]:
+    """Yield every node and device that is given more than it has, and every pool whose nodes do not add up.
+
+    Args:
+        stores: the Knowledge that each pool's replicas retrieve from, in normal running and in failures.
+    """
+    guests: dict[tuple[str, str, str], list[tuple[PoolEntry, Variant]]] = defaultdict(list)
     for pool in audit.document.pools:
         group, variant = (
             audit.snapshot.group(pool.site, pool.hardware),
@@ -95,22 +88,29 @@ def nodes(audit: Audit, load: Load) -> Iterator[Finding]:
         if group is None or variant is None:
             continue
         yield from _adds_up(pool, group, variant)
-        for node, entry in pool.nodes.items():
-            here = (pool.site, pool.hardware, node)
-            for resource, amount in _needs(variant).items():
-                taken[here][resource] += amount * entry.replicas
-            for device in entry.accelerators:
-                taken[here][f"accelerator {device}"] += variant.needs.accelerator or 0
-            stored[here] |= load.stores.get(pool.key, frozenset())
-    for here, resources in sorted(taken.items()):
-        resources["disk"] += sum(audit.snapshot.knowledge[name].spec.size for name in stored[here])
-        group = audit.snapshot.group(here[0], here[1])
-        yield from _fits(here, resources, group) if group else ()
+        for node in pool.nodes:
+            guests[pool.site, pool.hardware, node].append((pool, variant))
+    for (site, hardware, node), here in sorted(guests.items(), key=lambda item: item[0]):
+        group = audit.snapshot.group(site, hardware)
+        kept = {name for pool, _ in here for name in stores.get(pool.key, ())}
+        disk = sum(audit.snapshot.knowledge[name].spec.size for name in kept)
+        yield from _fits(f"{site}/{node}", _taken(here, node, disk), group) if group else ()
 
 
-def _needs(variant: Variant) -> dict[str, Fraction]:
-    needs = variant.needs
-    return {"cpus": exact(needs.cpus), "memory": Fraction(needs.memory), "disk": Fraction(needs.disk)}
+def _taken(guests: list[tuple[PoolEntry, Variant]], node: str, disk: int) -> dict[str, Fraction | int]:
+    """Return what the replicas on one node take of it; `disk` is what their Knowledge takes."""
+    taken: dict[str, Fraction | int] = {"cpus": 0, "memory": 0, "disk": disk}
+    for pool, variant in guests:
+        needs, entry = variant.needs, pool.nodes[node]
+        taken["cpus"] += _exactly(needs.cpus) * entry.replicas
+        taken["memory"] += needs.memory * entry.replicas
+        taken["disk"] += needs.disk * entry.replicas
+        for device in entry.accelerators:
+            taken[f"accelerator {device}"] = taken.get(f"accelerator {device}", 0) + (needs.accelerator or 0)
+    return taken
+
+
+_exactly = lru_cache(maxsize=4096)(exact)
 
 
 def _adds_up(pool: PoolEntry, group: Hardware, variant: Variant) -> Iterator[Finding]:
@@ -126,19 +126,19 @@ def _adds_up(pool: PoolEntry, group: Hardware, variant: Variant) -> Iterator[Fin
             yield Finding("plan/nodes", "", name, f"{devices} devices at {node}", str(list(entry.accelerators)))
 
 
-def _fits(here: tuple[str, str, str], taken: dict[str, Fraction], group: Hardware) -> Iterator[Finding]:
+def _fits(where: str, taken: Mapping[str, Fraction | int], group: Hardware) -> Iterator[Finding]:
     has: dict[str, int] = {"cpus": group.cpus, "memory": group.memory, "disk": group.disk}
     for device in range(group.accelerators.count if group.accelerators else 0):
         has[f"accelerator {device}"] = 8
     for resource, amount in sorted(taken.items()):
         if amount > has.get(resource, 0):
-            subject = f"{here[0]}/{here[2]} {resource}"
-            yield Finding("plan/capacity", "", subject, f"at most {has.get(resource, 0)}", f"{float(amount):.9g}")
+            found = f"{float(amount):.9g}"
+            yield Finding("plan/capacity", "", f"{where} {resource}", f"at most {has.get(resource, 0)}", found)
 
 
-def links(audit: Audit, load: Load) -> Iterator[Finding]:
+def links(audit: Audit, carried: Mapping[tuple[str, str], Fraction]) -> Iterator[Finding]:
     """Yield every hop that carries more than its share of the bandwidth in one direction."""
-    for (a, b), bits in sorted(load.carried.items()):
+    for (a, b), bits in sorted(carried.items()):
         link = audit.snapshot.links.get(frozenset((a, b)))
         if link and bits > LINK_SHARE * link.bandwidth * SLACK:
             most = float(LINK_SHARE * link.bandwidth)

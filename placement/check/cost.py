@@ -1,12 +1,15 @@
-"""What the plan costs per hour, added up again: dominant shares, billed nodes, egress."""
+"""What the plan costs per hour, added up again: dominant shares, billed nodes, egress, and each workload's part."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 
-from placement.catalogue import Variant
-from placement.check.audit import Audit, Run, exact
+from placement.catalogue import Needs
+from placement.check.audit import Audit, exact
+from placement.check.document import Places
+from placement.check.load import Demand, Load
 from placement.check.presence import near
 from placement.check.result import Finding
 from sites.site import Hardware
@@ -15,43 +18,77 @@ MICRO = 1.01e-6
 """Money is rounded to six decimals."""
 
 
-def dominant_share(variant: Variant, group: Hardware) -> Fraction:
+def dominant_share(needs: Needs, group: Hardware) -> Fraction:
     """Return the largest fraction of a node that one replica takes: cpus, memory, disk or devices."""
-    needs = variant.needs
-    shares = [
-        exact(needs.cpus) / group.cpus,
-        Fraction(needs.memory, group.memory),
-        Fraction(needs.disk, group.disk),
-    ]
-    if needs.accelerator and group.accelerators:
-        shares.append(Fraction(needs.accelerator, 8 * group.accelerators.count))
+    devices = group.accelerators.count if group.accelerators else 0
+    return _dominant(
+        (needs.cpus, needs.memory, needs.disk, needs.accelerator or 0), (group.cpus, group.memory, group.disk, devices)
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=65536)
+def _dominant(needs: tuple[float, int, int, int], has: tuple[int, int, int, int]) -> Fraction:
+    shares = [exact(needs[0]) / has[0], Fraction(needs[1], has[1]), Fraction(needs[2], has[2])]
+    if needs[3] and has[3]:
+        shares.append(Fraction(needs[3], 8 * has[3]))
     return max(shares)
 
 
-def egress_per_hour(audit: Audit, runs: tuple[Run, ...]) -> Fraction:
-    """Return what the flows of these runs pay on links in an hour."""
+class Prices:
+    """What a request per second costs at a pool, and a gigabyte on a hop, by the hour; floats, as the plan's are."""
+
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+        self._pools: dict[tuple[str, tuple[str, str, str, str]], float] = {}
+        self._hops: dict[tuple[str, str], float] = {}
+
+    def part(self, demand: Demand, places: Places) -> float:
+        """Return what an assignment costs per hour: its share of its pools' replicas by load, and its own egress."""
+        total = 0.0
+        for place, share in demand.shares:
+            pool = (places[place], share.pool)
+            price = self._pools.get(pool)
+            if price is None:
+                price = self._pools[pool] = self._per_request(*pool)
+            total += share.pace * price
+        for a, b, traffic in demand.hops:
+            hop = (places[a], places[b])
+            price = self._hops.get(hop)
+            if price is None:
+                link = self._audit.snapshot.links.get(frozenset(hop))
+                price = self._hops[hop] = float(link.price.amount) if link else 0.0
+            total += traffic.gigabytes * price
+        return total
+
+    def _per_request(self, site: str, rest: tuple[str, str, str, str]) -> float:
+        model, variant, hardware, _ = rest
+        pool = self._audit.pools.get((site, *rest))
+        group, chosen = self._audit.snapshot.group(site, hardware), self._audit.snapshot.variant(model, variant)
+        if pool is None or group is None or chosen is None or pool.load <= 0:
+            return 0.0
+        return float(pool.replicas * dominant_share(chosen.needs, group) * group.price.amount) / pool.load
+
+
+def egress_per_hour(audit: Audit, load: Load) -> Fraction:
+    """Return what the flows that these hops carry pay in an hour."""
     total = Fraction(0)
-    for run in runs:
-        routes = audit.bench(run.pipeline.metadata.tenant).routes
-        for flow, entry in run.flows.items():
-            if flow in run.graph.flows and routes.links(entry.route) is not None:
-                gigabytes = run.flow_rate(flow) * 3600 * run.flow_bytes(flow) / 10**9
-                total += gigabytes * routes.measure(entry.route).price
+    for hop, bits in load.carried.items():
+        link = audit.snapshot.links.get(frozenset(hop))
+        if link:
+            total += bits * 3600 / (8 * 10**9) * link.price.amount
     return total
 
 
-def costs(audit: Audit) -> Iterator[Finding]:
+def costs(audit: Audit, load: Load) -> Iterator[Finding]:
     """Yield every sum of money in the plan that does not add up."""
-    egress, shares = egress_per_hour(audit, audit.runs), Fraction(0)
+    egress, shares = egress_per_hour(audit, load), Fraction(0)
     billed: dict[tuple[str, str], Fraction] = {}
-    currencies = {group.price.currency for site in audit.snapshot.sites.values() for group in site.spec.hardware}
+    snapshot = audit.snapshot
+    currencies = {group.price.currency for site in snapshot.sites.values() for group in site.spec.hardware}
     for pool in audit.document.pools:
-        group, variant = (
-            audit.snapshot.group(pool.site, pool.hardware),
-            audit.snapshot.variant(pool.model, pool.variant),
-        )
+        group, variant = snapshot.group(pool.site, pool.hardware), snapshot.variant(pool.model, pool.variant)
         if group and variant:
-            shares += pool.replicas * dominant_share(variant, group) * group.price.amount
+            shares += pool.replicas * dominant_share(variant.needs, group) * group.price.amount
             billed.update({(pool.site, node): group.price.amount for node in pool.nodes})
     stated = audit.document.cost
     sums = {
@@ -68,12 +105,20 @@ def costs(audit: Audit) -> Iterator[Finding]:
 
 
 def _bound(audit: Audit) -> Iterator[Finding]:
-    """Yield a bound above the cost, or a gap that is not cost over bound; the bound itself is the planner's word."""
+    """Yield a bound above the cost, a gap that is not cost over bound, or no word on which sets it is over.
+
+    The bound itself is the planner's word.
+    """
     cost = audit.document.cost
-    bound = cost.lower_bound_per_hour
+    bound, gap = cost.lower_bound_per_hour, cost.gap
+    if cost.gap_over not in ("all", "set"):
+        yield Finding("plan/bound", "", "gapOver", "all or set", str(cost.gap_over))
     if bound is None:
-        return
-    if bound > cost.per_hour + max(MICRO, 1e-6 * cost.per_hour):
-        yield Finding("plan/bound", "", "lowerBoundPerHour", f"at most {cost.per_hour}", str(bound))
-    elif bound > 0 and cost.gap is not None and abs(cost.gap - (cost.per_hour / bound - 1)) > 2 * MICRO / bound + 1e-6:
-        yield Finding("plan/bound", "", "gap", f"{cost.per_hour / bound - 1:.6f}", f"{cost.gap:.6f}")
+        yield Finding("plan/bound", "", "lowerBoundPerHour", "a bound", "none")
+    elif not 0 <= bound <= cost.per_hour + max(MICRO, 1e-6 * cost.per_hour):
+        yield Finding("plan/bound", "", "lowerBoundPerHour", f"0 to {cost.per_hour}", str(bound))
+    elif bound == 0:
+        if gap is not None and not (gap == 0 and cost.per_hour <= MICRO):
+            yield Finding("plan/bound", "", "gap", "none over a bound of nothing", f"{gap:.6f}")
+    elif gap is None or abs(gap - (cost.per_hour / bound - 1)) > 2 * MICRO / bound + 1e-6:
+        yield Finding("plan/bound", "", "gap", f"{cost.per_hour / bound - 1:.6f}", str(gap))

@@ -1,235 +1,226 @@
-"""A plan.json as the checker reads it: its own nouns, so that a mistake in the planner's cannot hide here.
+"""A plan's workloads as the checker compares them: what repeats is one object, and the sites are beside it, not in it.
 
-Fields that the checker does not weigh are left unread, because a plan may gain fields.
+An assignment is an `Outline`, which says everything but which sites, and its places: the sites that fill it, the origin
+first. So two assignments that differ in nothing but their sites share their outline, and are compared by identity.
+These are the checker's own nouns, so that a mistake in the planner's cannot hide here.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from placement.check.schema import AtomText, PoolKey
+from sites.data import Atom, Label
 
-from placement.errors import PlacementError
-from sites.data import Atom, Identifiability, Label
-
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Places = tuple[str, ...]
+"""The sites of an assignment, its origin first, the others in the order in which the plan names them."""
 
 
-class Entry(BaseModel):
-    """A frozen part of a plan; Python's snake_case is the plan's camelCase."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
-
-
-class AtomEntry(Entry):
-    """One atom of a label; what is absent is unknown."""
-
-    data: str
-    law: tuple[str, ...] | None = None
-    identifiability: Identifiability | None = None
-    purposes: tuple[str, ...] | None = None
-    key_ref: str | None = None
-    regimes: tuple[str, ...] = ()
-
-
-class StageEntry(Entry):
-    """Where one stage of a workload runs; model, variant and hardware are None for a built-in stage.
-
-    `partition` tells apart the pools of stages that share state.
-    """
+@dataclass(frozen=True, slots=True, eq=False)
+class StageKind:
+    """All that a plan says of a stage but its site; `partition` tells apart the pools of stages that share state."""
 
     stage: str
-    site: str
-    model: str | None = None
-    variant: str | None = None
-    hardware: str | None = None
-    label: tuple[AtomEntry, ...]
+    model: str | None
+    variant: str | None
+    hardware: str | None
+    label: Label
     rules: tuple[str, ...]
-    partition: str = ""
+    partition: str
 
-    @property
-    def pool(self) -> tuple[str, str, str, str, str] | None:
-        """Return what names the stage's pool; None for a built-in stage."""
+    def pool_at(self, site: str) -> PoolKey | None:
+        """Return what names the stage's pool at a site; None for a built-in stage."""
         if self.model is None or self.variant is None or self.hardware is None:
             return None
-        return (self.site, self.model, self.variant, self.hardware, self.partition)
+        return (site, self.model, self.variant, self.hardware, self.partition)
 
 
-class FlowEntry(Entry):
-    """One flow with the sites it passes; `rate` per second, `bytes` per request."""
+@dataclass(frozen=True, slots=True, eq=False)
+class FlowKind:
+    """All that a plan says of a flow but its sites; `rate` per second, `size` in bytes per request."""
 
     from_stage: str
     to_stage: str
-    source: str = Field(alias="from")
-    target: str = Field(alias="to")
-    role: str = "primary"
-    route: tuple[str, ...]
-    size: Number = Field(alias="bytes")
-    rate: Number
-    label: tuple[AtomEntry, ...]
+    role: str
+    size: float
+    rate: float
+    label: Label
     verdict: str
     rules: tuple[str, ...]
 
 
-class AssignmentEntry(Entry):
-    """One way in which a fraction of a workload's requests is served."""
+@dataclass(frozen=True, slots=True, eq=False)
+class TargetKind:
+    """All that a plan says of a fallback target but its site: the stage elsewhere, a fallback stage, or a queue."""
 
-    fraction: Annotated[Number, Field(ge=0, le=1)]
-    stages: tuple[StageEntry, ...]
-    flows: tuple[FlowEntry, ...]
-
-
-class TargetEntry(Entry):
-    """One target of a fallback order: the stage elsewhere, a fallback stage, or a queue at a site."""
-
-    stage: str | None = None
-    site: str | None = None
-    model: str | None = None
-    variant: str | None = None
-    hardware: str | None = None
-    queue: str | None = None
+    stage: str | None
+    model: str | None
+    variant: str | None
+    hardware: str | None
+    queues: bool
 
 
-class FallbackEntry(Entry):
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """An assignment and its fallback orders, with numbers of places where the plan has sites.
+
+    Attributes:
+        stages: kind and place.
+        flows: kind, place of the sender, place of the receiver, and those that the route passes.
+        orders: of each stage that has one, the targets: kind and place, None where the plan names no site.
+        hops: every pair of neighbours on a route, once.
+    """
+
+    fraction: float
+    stages: tuple[tuple[StageKind, int], ...]
+    flows: tuple[tuple[FlowKind, int, int, tuple[int, ...]], ...]
+    orders: tuple[tuple[str, tuple[tuple[TargetKind, int | None], ...]], ...]
+    hops: tuple[tuple[int, int], ...]
+
+
+class Part(NamedTuple):
+    """One assignment of a workload: its outline, and its places but for the origin."""
+
+    outline: Outline
+    others: Places
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """All that a plan says of a workload but its origin and the numbers that each has for itself.
+
+    `limit` in milliseconds; `rate` per second.
+    """
+
+    pipeline: str
+    tenant: str
+    rate: float
+    status: str
+    limit: float | None
+    kind: str | None
+    causes: tuple[tuple[str, ...], ...]
+    parts: tuple[Part, ...]
+
+
+class WorkloadEntry(NamedTuple):
+    """One pipeline at one origin, as placed; `modelled` latency in milliseconds."""
+
+    id: str
+    origin: str
+    said: Said
+    modelled: float
+    cost_per_hour: float | None
+
+
+class FailedEntry(NamedTuple):
+    """Where a workload runs after a loss; places are numbered from the origin that its id names."""
+
+    id: str
+    parts: tuple[Part, ...]
+
+
+class StageEntry(NamedTuple):
+    """One stage at its site, as the plan says; what it says of it beside the site is its `kind`."""
+
+    kind: StageKind
+    site: str
+
+    @property
+    def stage(self) -> str:
+        """Return the stage's name."""
+        return self.kind.stage
+
+    @property
+    def label(self) -> Label:
+        """Return the label that the plan states, sorted by class."""
+        return self.kind.label
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Return the rules that the plan cites."""
+        return self.kind.rules
+
+
+class FlowEntry(NamedTuple):
+    """One flow with the sites that it passes."""
+
+    kind: FlowKind
+    source: str
+    target: str
+    route: tuple[str, ...]
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """Return the stages, or ends of the graph, between which it flows."""
+        return self.kind.from_stage, self.kind.to_stage
+
+    @property
+    def from_stage(self) -> str:
+        """Return who sends."""
+        return self.kind.from_stage
+
+    @property
+    def label(self) -> Label:
+        """Return the label that the plan states, sorted by class."""
+        return self.kind.label
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Return the rules that the plan cites."""
+        return self.kind.rules
+
+
+class TargetEntry(NamedTuple):
+    """One target of a fallback order; `where` is None when the plan names no site."""
+
+    kind: TargetKind
+    where: str | None
+
+
+class FallbackEntry(NamedTuple):
     """The fixed order in which a stage falls back."""
 
     stage: str
     order: tuple[TargetEntry, ...]
 
 
-class LatencyEntry(Entry):
-    """Modelled latency of the slowest path and the pipeline's limit, in milliseconds."""
+class AssignmentEntry(NamedTuple):
+    """An outline with its sites filled in."""
 
-    modelled: Number
-    limit: Number | None = None
+    stages: tuple[StageEntry, ...]
+    flows: tuple[FlowEntry, ...]
+    fallbacks: tuple[FallbackEntry, ...]
 
-
-class WorkloadEntry(Entry):
-    """One pipeline at one origin, as placed."""
-
-    id: str
-    pipeline: str
-    origin: str
-    tenant: str
-    rate: Number
-    status: Literal["placed", "degraded"]
-    assignments: Annotated[tuple[AssignmentEntry, ...], Field(min_length=1)]
-    fallbacks: tuple[FallbackEntry, ...] = ()
-    latency_ms: LatencyEntry = Field(alias="latency_ms")
-
-
-class UnplacedEntry(Entry):
-    """One workload that has no place, with the minimal sets of causes."""
-
-    id: str
-    kind: str
-    causes: tuple[tuple[str, ...], ...]
-
-
-class NodeEntry(Entry):
-    """Replicas on one node, and the device of each that takes one."""
-
-    replicas: int
-    accelerators: tuple[int, ...] = ()
-
-
-class PoolEntry(Entry):
-    """Equal replicas of one variant on one hardware group."""
-
-    site: str
-    model: str
-    variant: str
-    hardware: str
-    replicas: int
-    nodes: dict[str, NodeEntry]
-    load: Number
-    utilisation: Number
-    partition: str = ""
-
-    @property
-    def key(self) -> tuple[str, str, str, str, str]:
-        """Return what names the pool."""
-        return (self.site, self.model, self.variant, self.hardware, self.partition)
-
-
-class CostEntry(Entry):
-    """What the plan costs per hour; the bound is the planner's word."""
-
-    currency: str
-    per_hour: Number
-    billed_per_hour: Number
-    egress_per_hour: Number
-    lower_bound_per_hour: Number | None = None
-    gap: Number | None = None
-
-
-class FailedWorkload(Entry):
-    """Where a workload runs after a loss."""
-
-    id: str
-    assignments: tuple[AssignmentEntry, ...]
-
-
-class FailureEntry(Entry):
-    """The loss of one site or link (`a--b`), and where the workloads concerned then run."""
-
-    lost: str
-    workloads: tuple[FailedWorkload, ...]
-
-
-class InvariantsEntry(Entry):
-    """Which invariants the plan claims as checked."""
-
-    checked: tuple[int, ...] = ()
-    not_checked: dict[str, str] = {}
-
-
-class PlanDocument(Entry):
-    """A whole plan; `since` and `until` are the first and last day of its window."""
-
-    api_version: Literal["hybrid/v1"]
-    kind: Literal["Plan"]
-    since: dt.date = Field(alias="from")
-    until: dt.date
-    inputs: dict[str, str]
-    workloads: tuple[WorkloadEntry, ...]
-    unplaced: tuple[UnplacedEntry, ...] = ()
-    pools: tuple[PoolEntry, ...] = ()
-    failures: tuple[FailureEntry, ...] = ()
-    invariants: InvariantsEntry = InvariantsEntry()
-    cost: CostEntry
-
-
-def parse(plan: dict[str, Any]) -> PlanDocument:
-    """Return the plan as nouns. Raises PlacementError naming the first field that is missing or malformed."""
-    try:
-        document = PlanDocument.model_validate(plan)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the plan"
-        raise PlacementError(f"{where}: {first['msg']}", advice="write the plan again with `hybrid plan`") from None
-    if document.until < document.since:
-        raise PlacementError(f"until: the plan ends on {document.until}, before it begins on {document.since}")
-    return document
-
-
-def planned_label(entries: tuple[AtomEntry, ...]) -> Label:
-    """Return the label that a plan states, sorted by class."""
-    return tuple(
-        sorted(
-            (
-                Atom(
-                    entry.data,
-                    None if entry.law is None else tuple(sorted(entry.law)),
-                    entry.identifiability,
-                    None if entry.purposes is None else tuple(sorted(entry.purposes)),
-                    entry.key_ref,
-                    tuple(sorted(entry.regimes)),
-                )
-                for entry in entries
+    @classmethod
+    def of(cls, outline: Outline, places: Places) -> AssignmentEntry:
+        """Return what an outline says about these places."""
+        return cls(
+            tuple(StageEntry(kind, places[place]) for kind, place in outline.stages),
+            tuple(
+                FlowEntry(kind, places[source], places[target], tuple(places[place] for place in route))
+                for kind, source, target, route in outline.flows
             ),
-            key=lambda atom: atom.data,
+            tuple(
+                FallbackEntry(
+                    stage, tuple(TargetEntry(kind, None if at is None else places[at]) for kind, at in order)
+                )
+                for stage, order in outline.orders
+            ),
+        )  # fmt: skip
+
+
+def label_of(atoms: tuple[AtomText, ...]) -> Label:
+    """Return the label that a plan states, sorted by class."""
+    made = (
+        Atom(
+            atom.data,
+            None if atom.law is None else tuple(sorted(atom.law)),
+            atom.identifiability,
+            None if atom.purposes is None else tuple(sorted(atom.purposes)),
+            atom.key_ref,
+            tuple(sorted(atom.regimes)),
         )
+        for atom in atoms
     )
+    return tuple(sorted(made, key=lambda atom: atom.data))

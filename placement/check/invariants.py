@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
-from placement.check import declassifying, presence, residency, safeguards, survival
+from placement.check import declassifying, domains, flows, presence, residency, safeguards
 from placement.check.audit import Audit, Run
-from placement.check.document import planned_label
+from placement.check.classes import RunCheck
 from placement.check.graph import declared
 from placement.check.inputs import CHECKER, checker_digest
 from placement.check.labels import within
@@ -25,75 +24,66 @@ class Invariant:
 
     Attributes:
         title: as design/residency.md says it.
-        checks: the functions that yield its findings; one may serve several numbers.
+        runs: what is asked of every assignment, in normal running and after a loss; one may serve several numbers.
+        checks: what is asked of the plan as a whole.
         missing: what is not known, so that the invariant is *not checked*; None when it was checked in full.
     """
 
     title: str
-    checks: tuple[Check, ...]
+    runs: tuple[RunCheck, ...] = ()
+    checks: tuple[Check, ...] = ()
     missing: Missing = lambda audit: None
 
 
-def graphs(audit: Audit) -> Iterator[Finding]:
-    """Yield what is missing from, or too much in, each workload's graph."""
-    for run in audit.runs:
-        yield from presence.graph_of(run)
-
-
-def stages(audit: Audit) -> Iterator[Finding]:
+def stages(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield what is wrong with the label, decisions and citations of each stage at its site."""
-    for run in audit.runs:
-        for entry in run.assignment.stages:
-            yield from residency.stage_at_site(audit, run, entry)
+    for entry in run.assignment.stages:
+        yield from residency.stage_at_site(audit, run, entry)
 
 
-def flows(audit: Audit) -> Iterator[Finding]:
+def hops(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield what is wrong with the label, decisions and citations of each flow on its route."""
-    for run in audit.runs:
-        for flow in run.assignment.flows:
-            yield from residency.flow_on_route(audit, run, flow)
+    for flow in run.assignment.flows:
+        yield from residency.flow_on_route(audit, run, flow)
 
 
-def fallbacks(audit: Audit) -> Iterator[Finding]:
+def fallbacks(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield what is wrong with each target of each fallback order."""
-    for run in audit.runs:
-        if run.assignment is run.workload.assignments[0]:
-            for entry in run.workload.fallbacks:
-                for target in entry.order:
-                    yield from residency.fallback_target(audit, run, entry.stage, target)
+    for entry in run.fallbacks:
+        for target in entry.order:
+            yield from residency.fallback_target(audit, run, entry.stage, target)
 
 
-def declassifiers(audit: Audit) -> Iterator[Finding]:
+def declassifiers(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield what is wrong with each declassifier that a plan relies upon and that lowers nothing."""
-    for run in audit.runs:
-        policy = audit.snapshot.policies[run.pipeline.metadata.tenant]
-        stages = declared(run.pipeline.spec)
-        for entry in policy.spec.declassifiers:
-            stage = stages.get(entry.stage)
-            if stage is None or entry.stage in run.labels.lowering.registered or not _relied_on(run, entry.stage):
-                continue
-            days = (audit.document.since, audit.document.until)
-            for number, expected in declassifying.faults(entry, stage, policy, audit.snapshot, days):
-                subject, found = f"{run.pipeline.name}/{stage.name}", f"declassifier by {entry.approver}"
-                yield Finding(f"invariant/{number}", "", subject, expected, found)
+    policy = audit.snapshot.policies[run.pipeline.metadata.tenant]
+    stages = declared(run.pipeline.spec)
+    for entry in policy.spec.declassifiers:
+        stage = stages.get(entry.stage)
+        if stage is None or entry.stage in run.labels.lowering.registered or not _relied_on(run, entry.stage):
+            continue
+        days = (audit.document.since, audit.document.until)
+        for number, expected in declassifying.faults(entry, stage, policy, audit.snapshot, days):
+            subject, found = f"{run.pipeline.name}/{stage.name}", f"declassifier by {entry.approver}"
+            yield Finding(f"invariant/{number}", "", subject, expected, found)
 
 
 def _relied_on(run: Run, stage: str) -> bool:
     """Return whether a plan states less on a flow than the stage that sends it holds."""
     sent = (flow for flow in run.assignment.flows if flow.from_stage == stage)
-    return any(not within(run.labels.of(stage), planned_label(flow.label)) for flow in sent)
+    return any(not within(run.labels.of(stage), flow.label) for flow in sent)
 
 
-def keys(audit: Audit) -> Iterator[Finding]:
+def keys(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield each stage where pseudonymised data meets data under the same key, and identified data is not permitted."""
-    for run in audit.runs:
-        for entry in run.assignment.stages:
-            if entry.stage in run.graph.stages:
-                yield from residency.refusals(run, entry.stage, residency.joined(audit, run, entry), 17)
+    for entry in run.assignment.stages:
+        if entry.stage in run.graph.stages:
+            for decisions in residency.joined(audit, run, entry):
+                yield from residency.refusals(run, entry.stage, decisions, 17)
 
 
 def _used_sites(audit: Audit) -> list[str]:
-    return sorted({entry.site for run in audit.runs for entry in run.assignment.stages})
+    return sorted(audit.seen.sites)
 
 
 def _no_telemetry(audit: Audit) -> str | None:
@@ -127,8 +117,7 @@ def _no_subprocessors(audit: Audit) -> str | None:
     taking_part = {
         f"{name}/{role}": party for name in _used_sites(audit) for role, party in parties_at(audit.snapshot.site(name))
     }
-    hops = {frozenset(hop) for run in audit.runs for flow in run.assignment.flows for hop in pairwise(flow.route)}
-    for hop in hops & audit.snapshot.links.keys():
+    for hop in audit.seen.hops & audit.snapshot.links.keys():
         if (link := audit.snapshot.links[hop]).tls != "passthrough":
             taking_part |= {f"{'--'.join(sorted(hop))}/{r}": p for r, p in hired_by("intermediary", link.intermediary)}
     silent = [name for name, party in sorted(taking_part.items()) if party is None or party.subprocessors is None]
@@ -155,16 +144,16 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-DECISIONS: tuple[Check, ...] = (stages, flows)
+DECISIONS: tuple[RunCheck, ...] = (stages, hops)
 
 INVARIANTS: dict[int, Invariant] = {
     1: Invariant("Every stage, artefact, flow and side sink is present and placed.",
-                 (presence.workloads, graphs, *DECISIONS), _no_telemetry),
+                 (presence.graph_of, *DECISIONS), missing=_no_telemetry),
     2: Invariant("The recomputed label fixpoint is within the plan's labels.", DECISIONS),
     3: Invariant("Labels fall only at registered declassifiers, whose digest, parameters and atoms match.",
                  (*DECISIONS, declassifiers)),
     4: Invariant("The approver has authority over those atoms and is not the owner; the approval is in force.",
-                 (declassifiers,), _no_authority),
+                 (declassifiers,), missing=_no_authority),
     5: Invariant("Declassifiers run where the raw label is permitted.", DECISIONS),
     6: Invariant("Every artefact × site × activity × party has a permitting decision.", DECISIONS),
     7: Invariant("Each decision cites a rule in force; facts that are expired, unknown, or below the basis that the "
@@ -173,21 +162,25 @@ INVARIANTS: dict[int, Invariant] = {
     9: Invariant("An instrument covers exporter, importer, class and the whole window.", DECISIONS),
     10: Invariant("The transitive compellableBy stays within the required set, key custodian included.", DECISIONS),
     11: Invariant("Where encryption is relied on, excluded parties hold no key and no plaintext arises there.",
-                  DECISIONS, _no_reliance),
+                  DECISIONS, missing=_no_reliance),
     12: Invariant("Administrative, support and emergency access are permitted.", DECISIONS),
     13: Invariant("The stage's purpose is among every atom's purposes; training is never implicit.",
-                  DECISIONS, _no_purpose),
-    14: Invariant("Sub-processors are checked recursively.", DECISIONS, _no_subprocessors),
+                  DECISIONS, missing=_no_purpose),
+    14: Invariant("Sub-processors are checked recursively.", DECISIONS, missing=_no_subprocessors),
     15: Invariant("Failover, overflow and retry targets are checked like primaries.",
-                  (fallbacks, *DECISIONS, survival.survival)),
+                  (fallbacks, *DECISIONS)),
     16: Invariant("An intermediary that ends TLS processes; a pass-through path is declared.", DECISIONS),
     17: Invariant("Nobody joins pseudonymised data with its key unless identified data is permitted there.",
-                  (keys,), _no_key),
+                  (keys,), missing=_no_key),
     18: Invariant("Retention is bounded for every copy, and an erasure path exists.",
-                   (safeguards.retention,), safeguards.unbounded),
+                   (safeguards.retention,), missing=safeguards.unbounded),
     19: Invariant("Media that cross an air gap, receipts on the way home included, are declared and directional.",
-                  (safeguards.crossings,), safeguards.undeclared),
+                  (), (safeguards.crossings,), safeguards.undeclared),
     20: Invariant("The plan binds the digests of manifests, packs, pipelines and checker; its expiry is no later than "
-                  "the earliest input's.", (), _no_checker),
+                  "the earliest input's.", missing=_no_checker),
 }  # fmt: skip
-"""Number to promise. Invariant 20's digests are compared before anything else (`inputs.require_current`)."""
+"""Number to promise. Invariant 20's digests are compared before anything else (`inputs.require_current`); that every
+workload is there once (1), and that losses are survived (15), is asked of the whole (`Workloads`, `Survival`)."""
+
+CONSISTENCY: tuple[RunCheck, ...] = (presence.placing, flows.agree, domains.apart)
+"""What makes an assignment agree with itself and with the manifests, beside the invariants."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property, lru_cache
 
 from placement.check.graph import INPUT, declared
 from placement.check.logic import below
@@ -14,6 +15,24 @@ from sites.policy import Declassifier
 from sites.site import Site
 
 STRENGTH: dict[str | None, int] = {"anonymised": 0, "pseudonymised": 1, "identified": 2}
+
+
+class Kept(tuple[Atom, ...]):
+    """A label that is asked about often: its hash is worked out once."""
+
+    @cached_property
+    def _hash(self) -> int:
+        return tuple.__hash__(self)
+
+    def __hash__(self) -> int:
+        """Return the hash of the tuple that it is."""
+        return self._hash
+
+
+@lru_cache(maxsize=65536)
+def kept(label: Label) -> Label:
+    """Return one and the same object for equal labels."""
+    return Kept(label)
 
 
 def join(labels: Iterable[Label]) -> Label:
@@ -66,6 +85,7 @@ def _narrower(a: Iterable[str], b: Iterable[str]) -> set[str]:
     return {p if below(p, q) else q for p in a for q in b if below(p, q) or below(q, p)}
 
 
+@lru_cache(maxsize=65536)
 def within(recomputed: Label, planned: Label) -> bool:
     """Return whether a plan's label says at least what the recomputed one says, and each class once."""
     stated = {atom.data: atom for atom in planned}
@@ -114,6 +134,7 @@ def own_label(stage: Stage, snapshot: Snapshot) -> Label:
     return join(parts)
 
 
+@lru_cache(maxsize=65536)
 def joined_with_keys(label: Label) -> Label:
     """Return each pseudonymised atom whose key also leads to an atom that is, or may be, identified: as identified."""
     found = []
@@ -125,7 +146,7 @@ def joined_with_keys(label: Label) -> Label:
         )
         if atom.identifiability == "pseudonymised" and met:
             found.append(Atom(atom.data, atom.law, "identified", atom.purposes, atom.key_ref, atom.regimes))
-    return tuple(found)
+    return kept(tuple(found))
 
 
 def _keys(atom: Atom) -> set[str]:
@@ -142,14 +163,19 @@ class Labels:
         self._raw: dict[str, Label] = dict.fromkeys(self._stages, ())
         self._raw[INPUT] = input_label(pipeline, origin)
         self._settle()
+        self._kept = {name: kept(label or UNKNOWN_LABEL) for name, label in self._raw.items()}
+        self._sent: dict[tuple[str, str], Label] = {}
 
     def of(self, stage: str) -> Label:
         """Return the raw label of a stage, or of the input; the unlabelled atom where nothing is known."""
-        return self._raw[stage] or UNKNOWN_LABEL
+        return self._kept[stage]
 
     def sent(self, stage: str, recipient: str) -> Label:
         """Return the label of the flow from a stage to a recipient: lowered where a declassifier says so."""
-        return self.lowering.lowered(stage, recipient, self._raw[stage]) or UNKNOWN_LABEL
+        if (stage, recipient) not in self._sent:
+            lowered = self.lowering.lowered(stage, recipient, self._raw[stage])
+            self._sent[stage, recipient] = kept(lowered or UNKNOWN_LABEL)
+        return self._sent[stage, recipient]
 
     def _settle(self) -> None:
         changed = True

@@ -1,17 +1,99 @@
-"""What a set of runs asks of pools and links, recomputed with exact fractions."""
+"""What assignments ask of pools and links: counted by class and place, and summed with exact fractions."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
 
-from placement.check.audit import Run, exact
+from placement.check.document import Places
+from placement.check.schema import PoolKey
+from sites.data import Label
 
-PoolKey = tuple[str, str, str, str, str]
-"""Site, model, variant, hardware, partition."""
+Use = tuple[bool, str, Label]
+"""How a pool is used: whether state is shared, by which tenant, for which label if it is."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Share:
+    """What one stage of an assignment asks of its pool.
+
+    Attributes:
+        pool: model, variant, hardware, partition.
+        rate: requests per second.
+        reserved: the same, divided by the workload's own utilisation.
+        store: the Knowledge that it retrieves from.
+    """
+
+    pool: tuple[str, str, str, str]
+    rate: Fraction
+    reserved: Fraction
+    store: str | None
+    use: Use
+    pace: float
+    """The rate, for money."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traffic:
+    """What one flow sends over each hop of its route: bits per second, and gigabytes per hour, for money."""
+
+    bits: Fraction
+    gigabytes: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Portion:
+    """What one stage under a spread rule serves: requests per second of its pipeline, whatever reaches the stage."""
+
+    pipeline: str
+    stage: str
+    rate: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """All that an assignment asks for, with numbers of places where it has sites."""
+
+    shares: tuple[tuple[int, Share], ...] = ()
+    hops: tuple[tuple[int, int, Traffic], ...] = ()
+    portions: tuple[tuple[int, Portion], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """How often each share, traffic and portion was met, by site or hop."""
+
+    pools: dict[tuple[str, Share], int] = field(default_factory=dict)
+    hops: dict[tuple[str, str, Traffic], int] = field(default_factory=dict)
+    domains: dict[tuple[str, Portion], int] = field(default_factory=dict)
+
+    def add(self, demand: Demand, places: Places, times: int = 1) -> None:
+        """Count what an assignment at these places asks for; `times` -1 takes it away again."""
+        for place, share in demand.shares:
+            key = (places[place], share)
+            self.pools[key] = self.pools.get(key, 0) + times
+        for a, b, traffic in demand.hops:
+            hop = (places[a], places[b], traffic)
+            self.hops[hop] = self.hops.get(hop, 0) + times
+        for place, portion in demand.portions:
+            domain = (places[place], portion)
+            self.domains[domain] = self.domains.get(domain, 0) + times
+
+    def load(self) -> Load:
+        """Return the sums."""
+        load = Load()
+        for (site, share), count in self.pools.items():
+            key = (site, *share.pool)
+            load.served[key] += count * share.rate
+            load.reserved[key] += count * share.reserved
+            load.uses[key].add(share.use)
+            if share.store is not None:
+                load.stores[key].add(share.store)
+        for (a, b, traffic), count in self.hops.items():
+            load.carried[a, b] += count * traffic.bits
+        return load
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,35 +104,21 @@ class Load:
         served: requests per second of each pool.
         reserved: the same, each workload's divided by its own utilisation.
         stores: the Knowledge that each pool's replicas retrieve from.
+        uses: how each pool is used.
         carried: bits per second of each hop and direction.
     """
 
-    served: Mapping[PoolKey, Fraction]
-    reserved: Mapping[PoolKey, Fraction]
-    stores: Mapping[PoolKey, frozenset[str]]
-    carried: Mapping[tuple[str, str], Fraction]
+    served: dict[PoolKey, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
+    reserved: dict[PoolKey, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
+    stores: dict[PoolKey, set[str]] = field(default_factory=lambda: defaultdict(set))
+    uses: dict[PoolKey, set[Use]] = field(default_factory=lambda: defaultdict(set))
+    carried: dict[tuple[str, str], Fraction] = field(default_factory=lambda: defaultdict(Fraction))
 
 
-def load_of(runs: Iterable[Run]) -> Load:
-    """Return what these runs ask for, all together."""
-    served: dict[PoolKey, Fraction] = defaultdict(Fraction)
-    reserved: dict[PoolKey, Fraction] = defaultdict(Fraction)
-    stores: dict[PoolKey, set[str]] = defaultdict(set)
-    carried: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
-    for run in runs:
-        for key, rate, store in _pool_rates(run):
-            served[key] += rate
-            reserved[key] += rate / exact(run.pipeline.spec.utilisation)
-            stores[key].update({store} if store else ())
-        for flow, entry in run.flows.items():
-            if flow in run.graph.flows:
-                for hop in pairwise(entry.route):
-                    carried[hop] += run.flow_rate(flow) * run.flow_bytes(flow) * 8
-    return Load(served, reserved, {key: frozenset(names) for key, names in stores.items()}, carried)
-
-
-def _pool_rates(run: Run) -> Iterator[tuple[PoolKey, Fraction, str | None]]:
-    for name, entry in run.stages.items():
-        stage = run.graph.stages.get(name)
-        if stage and entry.pool:
-            yield entry.pool, run.rate * exact(stage.share), stage.knowledge
+def stores_of(situations: Iterable[Mapping[PoolKey, set[str]]]) -> Mapping[PoolKey, set[str]]:
+    """Return the Knowledge beside each pool's replicas in any of several situations."""
+    found: dict[PoolKey, set[str]] = defaultdict(set)
+    for stores in situations:
+        for key, names in stores.items():
+            found[key] |= names
+    return found

@@ -1,63 +1,66 @@
-"""Whether every workload, stage and flow is present once, as the manifests ask: invariant 1 and statuses."""
+"""Whether every stage and flow is present once, as manifests ask, at sites that they allow: invariant 1, statuses."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from fractions import Fraction
 
 from placement.check.audit import Audit, Run, exact
-from placement.check.document import UnplacedEntry, WorkloadEntry
+from placement.check.document import StageKind, WorkloadEntry
 from placement.check.result import Finding
-from placement.check.snapshot import rate_of, serves, speed_on
-from placement.pipeline import Stage
+from placement.check.snapshot import serves, speed_on
+from placement.pipeline import Pipeline, Stage
+from sites.noun import matches
 
 KINDS_OF_UNPLACED = ("impossible", "crowded")
 
 
-def workloads(audit: Audit) -> Iterator[Finding]:
-    """Yield every workload that is missing, unknown, or there twice."""
-    listed = Counter([entry.id for entry in audit.document.workloads] + [entry.id for entry in audit.document.unplaced])
-    for name in sorted(audit.snapshot.workloads.keys() | listed.keys()):
-        if listed[name] != 1 or name not in audit.snapshot.workloads:
-            expected = "once" if name in audit.snapshot.workloads else "no such workload"
-            yield Finding("invariant/1", name, "workload", expected, f"listed {listed[name]} times")
-    for entry in audit.document.workloads:
-        if entry.id in audit.snapshot.workloads:
-            yield from _facts(audit, entry)
-    for unplaced in audit.document.unplaced:
-        yield from _unplaced(unplaced)
-
-
-def _facts(audit: Audit, entry: WorkloadEntry) -> Iterator[Finding]:
-    pipeline, origin = audit.snapshot.workloads[entry.id]
-    rate = rate_of(pipeline, origin)
-    stated = (entry.pipeline, entry.origin, entry.tenant)
-    wanted = (pipeline.name, origin.name, pipeline.metadata.tenant)
+def facts(entry: WorkloadEntry, pipeline: Pipeline, rate: Fraction) -> Iterator[Finding]:
+    """Yield what is wrong with what a plan says of a workload, whichever sites serve it; `rate` is its origin's."""
+    said = entry.said
+    stated, wanted = (said.pipeline, said.tenant), (pipeline.name, pipeline.metadata.tenant)
     if stated != wanted:
-        yield Finding("plan/workload", entry.id, "pipeline, origin, tenant", ", ".join(wanted), ", ".join(stated))
-    if not near(entry.rate, float(rate)):
-        yield Finding("plan/rate", entry.id, "rate", f"{float(rate):.9g}/s", f"{entry.rate:.9g}/s")
-    fractions = [exact(assignment.fraction) for assignment in entry.assignments]
-    if abs(float(sum(fractions)) - 1) > 1e-8 or min(fractions) <= 0:
+        yield Finding("plan/workload", entry.id, "pipeline, tenant", ", ".join(wanted), ", ".join(stated))
+    if not near(said.rate, float(rate)):
+        yield Finding("plan/rate", entry.id, "rate", f"{float(rate):.9g}/s", f"{said.rate:.9g}/s")
+    limit = None if pipeline.spec.latency is None else pipeline.spec.latency / 1000
+    if said.limit != limit:
+        yield Finding("plan/latency", entry.id, "limit", f"{limit} ms", f"{said.limit} ms")
+    yield from _fractions(entry, pipeline)
+    primary = {stage.name for stage in pipeline.spec.stages}
+    degraded = any(kind.stage not in primary for part in said.parts for kind, _ in part.outline.stages)
+    status = "degraded" if degraded else "placed"
+    if said.status != status:
+        yield Finding("plan/status", entry.id, "status", status, said.status)
+    yield from _reasons(entry.id, said.kind, said.causes, lacking=said.status == "degraded")
+
+
+def _fractions(entry: WorkloadEntry, pipeline: Pipeline) -> Iterator[Finding]:
+    fractions = [exact(part.outline.fraction) for part in entry.said.parts]
+    if sum(fractions) != 1 or min(fractions) <= 0:
         yield Finding("plan/fractions", entry.id, "fraction", "positive, in sum 1", f"{float(sum(fractions)):.9g}")
     if len(fractions) > 1 and not pipeline.spec.split:
         yield Finding("plan/fractions", entry.id, "fraction", "one assignment: no `split: true`", f"{len(fractions)}")
-    primary = {stage.name for stage in pipeline.spec.stages}
-    degraded = any(entry.stage not in primary for part in entry.assignments for entry in part.stages)
-    status = "degraded" if degraded else "placed"
-    if entry.status != status:
-        yield Finding("plan/status", entry.id, "status", status, entry.status)
 
 
-def _unplaced(entry: UnplacedEntry) -> Iterator[Finding]:
-    if entry.kind not in KINDS_OF_UNPLACED:
-        yield Finding("plan/unplaced", entry.id, "kind", " or ".join(KINDS_OF_UNPLACED), entry.kind)
+def _reasons(name: str, kind: str | None, causes: tuple[tuple[str, ...], ...], *, lacking: bool) -> Iterator[Finding]:
+    """Yield reasons that are none; `lacking` workloads have reasons, as far as these were looked into."""
+    if kind is not None and (kind not in KINDS_OF_UNPLACED or not lacking):
+        expected = " or ".join(KINDS_OF_UNPLACED) if lacking else "none for a workload that is placed"
+        yield Finding("plan/unplaced", name, "kind", expected, kind)
     # Without any cause no set of three is enough: of facts that are unknown, more may be missing.
-    if not all(1 <= len(set(cause)) == len(cause) <= 3 for cause in entry.causes):
-        yield Finding("plan/unplaced", entry.id, "causes", "sets of one to three reasons", str(list(entry.causes)))
+    if not all(1 <= len(set(cause)) == len(cause) <= 3 for cause in causes) or (causes and not lacking):
+        yield Finding("plan/unplaced", name, "causes", "sets of one to three reasons", str([list(c) for c in causes]))
 
 
-def graph_of(run: Run) -> Iterator[Finding]:
+def unplaced(audit: Audit) -> Iterator[Finding]:
+    """Yield every unplaced workload whose reasons are none."""
+    for entry in audit.document.unplaced:
+        yield from _reasons(entry.id, entry.kind, entry.causes, lacking=True)
+
+
+def graph_of(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield every stage and primary flow that is missing, needless or there twice."""
     stages = Counter(entry.stage for entry in run.assignment.stages)
     optional = run.graph.optional
@@ -67,7 +70,7 @@ def graph_of(run: Run) -> Iterator[Finding]:
             yield Finding(
                 "invariant/1", run.id, name, "the stage once" if wanted else "no such stage", _times(stages[name])
             )
-    flows = Counter((f.from_stage, f.to_stage) for f in run.assignment.flows if f.role == "primary")
+    flows = Counter(flow.ends for flow in run.assignment.flows if flow.kind.role == "primary")
     left_out = {name for name in optional if name not in stages}
     for flow in sorted(run.graph.flows | flows.keys()):
         wanted = flow in run.graph.flows and not left_out & set(flow)
@@ -85,22 +88,35 @@ def _times(count: int) -> str:
 def placing(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield every stage that its site, model, hardware or knowledge may not serve, whatever the law says."""
     for name, entry in run.stages.items():
-        stage, site = run.graph.stages.get(name), audit.snapshot.site(entry.site)
+        stage = run.graph.stages.get(name)
         if stage is None:
             continue
-        if not serves(site, run.origin):
-            yield Finding("plan/serves", run.id, name, f"a site that serves {run.origin.name}", entry.site)
-        store = audit.snapshot.knowledge.get(stage.knowledge) if stage.knowledge else None
-        if store and any(site.metadata.labels.get(key) != value for key, value in store.spec.sites.items()):
-            yield Finding("plan/knowledge", run.id, name, f"a site that holds {stage.knowledge}", entry.site)
-        why = _unfit(audit, stage, entry.site, entry.model, entry.variant, entry.hardware)
+        for code, expected in refused(audit, run, stage, entry.site):
+            yield Finding(code, run.id, name, expected, entry.site)
+        why = _unfit(audit, stage, entry.site, entry.kind)
         if why:
             yield Finding("plan/model", run.id, name, "an approved variant that fits", why)
 
 
-def _unfit(
-    audit: Audit, stage: Stage, site: str, model: str | None, variant: str | None, hardware: str | None
-) -> str | None:
+def refused(audit: Audit, run: Run, stage: Stage, where: str) -> Iterator[tuple[str, str]]:
+    """Yield (code, what is asked for) for each thing but law and hardware that keeps a stage off a site."""
+    site = audit.snapshot.site(where)
+    if not serves(site, run.origin):
+        yield "plan/serves", f"a site that serves {run.origin.name}"
+    store = audit.snapshot.knowledge.get(stage.knowledge) if stage.knowledge else None
+    if store and not matches(store.spec.sites, site.metadata.labels):
+        yield "plan/knowledge", f"a site that holds {stage.knowledge}"
+    if isinstance(stage.sites, dict) and not matches(stage.sites, site.metadata.labels):
+        yield "plan/pin", f"a site that {stage.sites} selects"
+    if isinstance(stage.sites, tuple) and where not in stage.sites:
+        yield "plan/pin", f"one of {', '.join(stage.sites)}"
+    for taint in site.spec.taints:
+        if taint.name not in run.pipeline.spec.tolerates:
+            yield "plan/taint", f"a site without the taint {taint.name} ({taint.reason})"
+
+
+def _unfit(audit: Audit, stage: Stage, site: str, kind: StageKind) -> str | None:
+    model, variant, hardware = kind.model, kind.variant, kind.hardware
     if not stage.models:
         return None if (model, variant, hardware) == (None, None, None) else "a model for a built-in stage"
     if model is None or variant is None or hardware is None:

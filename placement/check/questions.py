@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from placement.check.conditions import Case, Names
 from placement.check.evaluator import Judge, Judgement
@@ -58,45 +59,85 @@ def names_of(site: Site) -> Names:
     return frozenset({site.name, operator.name if operator else None})
 
 
+class Decisions(tuple[Decision, ...]):
+    """What was decided about one thing."""
+
+    @cached_property
+    def refused(self) -> tuple[Decision, ...]:
+        """Those that are no permit."""
+        return tuple(decision for decision in self if decision.judgement.outcome != "permit")
+
+    @cached_property
+    def rules(self) -> frozenset[str]:
+        """Every rule that they rest on."""
+        return frozenset(rule for decision in self for rule in decision.judgement.rules)
+
+
+NONE = Decisions()
+
+
 class Questions:
-    """Asks and remembers, by (atom, activities, site or hop, purpose), and by origin where a rule needs it."""
+    """Asks and remembers: by label or atom, activity, purpose, and the facts of law of the site, or of the hop.
+
+    The answer for one site is that for all of its profile: a case holds nothing of a site but what `Profiles` numbers.
+    It holds nothing of the origin either, unless a rule asks for it.
+    """
 
     def __init__(self, judge: Judge, snapshot: Snapshot) -> None:
         self._judge, self._snapshot = judge, snapshot
         self._known: dict[tuple[object, ...], tuple[Decision, ...]] = {}
+        self._labels: dict[tuple[object, ...], Decisions] = {}
 
     def placing(
         self, label: Label, site: Site, origin: Site, purpose: str | None, extra: Iterable[Activity] = ()
-    ) -> tuple[Decision, ...]:
+    ) -> Decisions:
         """Return every decision that a stage at a site needs; `extra` are activities beside process, log, access."""
         activities: tuple[Activity, ...] = (*ALWAYS, *sorted(set(extra)), "access")
-        return tuple(
-            decision
-            for atom in label
-            for activity in activities
-            for decision in self._at_site(atom, activity, site, origin, purpose)
-        )
+        return self._of_label(
+            ("placing", label, self._law(site), purpose, activities), origin,
+            lambda: (
+                decision
+                for atom in label
+                for activity in activities
+                for decision in self._at_site(atom, activity, site, origin, purpose)
+            ),
+        )  # fmt: skip
 
-    def crossing(self, label: Label, a: str, b: str, origin: Site) -> tuple[Decision, ...]:
+    def crossing(self, label: Label, a: str, b: str, origin: Site) -> Decisions:
         """Return every decision that a hop between two neighbours needs."""
         a, b = sorted((a, b))
-        return tuple(decision for atom in label for decision in self._on_hop(atom, a, b, origin))
+        return self._of_label(
+            ("crossing", label, self._snapshot.crossing(a, b)), origin,
+            lambda: (decision for atom in label for decision in self._on_hop(atom, a, b, origin)),
+        )  # fmt: skip
 
-    def telemetry(self, label: Label, site: Site, origin: Site, purpose: str | None) -> tuple[Decision, ...]:
+    def telemetry(self, label: Label, site: Site, origin: Site, purpose: str | None) -> Decisions:
         """Return the decisions on logs and metrics that a site sends elsewhere; none where it sends none."""
         place = site.spec.telemetry
         if place is None or place == "none":
-            return ()
-        return tuple(
-            decision
-            for atom in label
-            for decision in self._remember(
-                (atom, "telemetry", site.name, purpose), origin, self._doing(atom, "log", site, origin, purpose, place)
-            )
-        )
+            return NONE
+        return self._of_label(
+            ("telemetry", label, self._law(site), purpose), origin,
+            lambda: (d for atom in label for d in self._doing(atom, "log", site, origin, purpose, place)),
+        )  # fmt: skip
+
+    def law_of(self, origin: Site) -> int | None:
+        """Return the number of an origin's facts of law, or None where no rule asks for them."""
+        return self._law(origin) if self._judge.asks_for_origin else None
+
+    def _law(self, site: Site) -> int:
+        return self._snapshot.profiles.law(site.name)
+
+    def _of_label(
+        self, key: tuple[object, ...], origin: Site, decide: Callable[[], Iterable[Decision]]
+    ) -> Decisions:  # fmt: skip
+        key = (*key, self.law_of(origin))
+        if key not in self._labels:
+            self._labels[key] = Decisions(decide())
+        return self._labels[key]
 
     def _remember(self, key: tuple[object, ...], origin: Site, found: Iterable[Decision]) -> tuple[Decision, ...]:
-        key = (*key, origin.name if self._judge.asks_for_origin else None)
+        key = (*key, self.law_of(origin))
         if key not in self._known:
             self._known[key] = tuple(found)
         return self._known[key]
@@ -106,7 +147,7 @@ class Questions:
     ) -> tuple[Decision, ...]:
         asked = self._access if activity == "access" else self._doing
         return self._remember(
-            (atom, activity, site.name, purpose), origin, asked(atom, activity, site, origin, purpose)
+            (atom, activity, self._law(site), purpose), origin, asked(atom, activity, site, origin, purpose)
         )  # fmt: skip
 
     def _doing(
@@ -132,7 +173,9 @@ class Questions:
             yield Decision(atom, activity, place, role, self._judge.decide(case))
 
     def _on_hop(self, atom: Atom, a: str, b: str, origin: Site) -> tuple[Decision, ...]:
-        return self._remember((atom, "transit", a, b), origin, self._transit(atom, a, b, origin))
+        return self._remember(
+            (atom, "transit", self._snapshot.crossing(a, b)), origin, self._transit(atom, a, b, origin)
+        )
 
     def _transit(self, atom: Atom, a: str, b: str, origin: Site) -> Iterator[Decision]:
         link = self._snapshot.links[frozenset((a, b))]

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from placement.check.audit import Audit, Run
-from placement.check.document import FlowEntry, StageEntry, TargetEntry, planned_label
+from placement.check.document import FlowEntry, StageEntry, TargetEntry
 from placement.check.evaluator import Reason
-from placement.check.graph import INPUT, declared, graph, senders
+from placement.check.graph import INPUT, declared, senders
 from placement.check.labels import joined_with_keys, within
-from placement.check.questions import SUBPROCESSOR, Decision
+from placement.check.presence import refused
+from placement.check.questions import SUBPROCESSOR, Decision, Decisions
 from placement.check.result import Finding
-from placement.check.snapshot import serves
-from placement.pipeline import Stage
+from placement.pipeline import Pipeline, Stage
 from sites.data import Label
-from sites.site import EXPECTED_ROLES, Activity
+from sites.site import EXPECTED_ROLES, Activity, Site
 
 
 def activities_of(stage: Stage, *, fallback: bool = False) -> tuple[Activity, ...]:
@@ -47,12 +47,10 @@ def number_of(decision: Decision, reason: Reason) -> int:
     return 7 if reason.unknown or tests & {"basis", "assurances"} else 6
 
 
-def refusals(run: Run, subject: str, decisions: Iterable[Decision], number: int | None = None) -> Iterator[Finding]:
+def refusals(run: Run, subject: str, decisions: Decisions, number: int | None = None) -> Iterator[Finding]:
     """Yield a finding per decision that is no permit; `number` replaces the particular one."""
-    for decision in decisions:
+    for decision in decisions.refused:
         judgement = decision.judgement
-        if judgement.outcome == "permit":
-            continue
         reason = judgement.reasons[0]
         who = f" by {decision.role}" if decision.role else ""
         asked = f"permit: {decision.atom.data} {decision.activity}{who} at {decision.place or 'an unknown place'}"
@@ -61,12 +59,12 @@ def refusals(run: Run, subject: str, decisions: Iterable[Decision], number: int 
         yield Finding(code, run.id, subject, asked, f"{judgement.outcome}: {names}")
 
 
-def cited(run: Run, subject: str, decisions: Iterable[Decision], stated: tuple[str, ...]) -> Iterator[Finding]:
+def cited(run: Run, subject: str, decisions: Iterable[Decisions], stated: tuple[str, ...]) -> Iterator[Finding]:
     """Yield a finding when the rules that a plan cites are not the sorted union over permitting decisions."""
     found = list(decisions)
-    if any(decision.judgement.outcome != "permit" for decision in found):
+    if any(part.refused for part in found):
         return
-    expected = sorted({rule for decision in found for rule in decision.judgement.rules})
+    expected = sorted(frozenset[str]().union(*(part.rules for part in found)))
     if list(stated) == expected:
         return
     missing = {rule.split("/")[0] for rule in expected} - {rule.split("/")[0] for rule in stated}
@@ -80,8 +78,8 @@ def stage_at_site(audit: Audit, run: Run, entry: StageEntry) -> Iterator[Finding
     if stage is None:
         return
     label = run.labels.of(entry.stage)
-    if not within(label, planned_label(entry.label)):
-        yield Finding("invariant/2", run.id, entry.stage, _shown(label), _shown(planned_label(entry.label)))
+    if not within(label, entry.label):
+        yield Finding("invariant/2", run.id, entry.stage, _shown(label), _shown(entry.label))
     decisions, sunk = _at_site(audit, run, entry, label)
     lowers = run.labels.lowering.registered.get(entry.stage)
     if lowers and entry.site not in lowers.sites:
@@ -89,61 +87,59 @@ def stage_at_site(audit: Audit, run: Run, entry: StageEntry) -> Iterator[Finding
     yield from refusals(run, entry.stage, decisions)
     yield from refusals(run, entry.stage, decisions, 5) if lowers else ()
     yield from refusals(run, entry.stage, sunk, 1)
-    yield from cited(run, entry.stage, (*decisions, *sunk, *joined(audit, run, entry)), entry.rules)
+    yield from cited(run, entry.stage, (decisions, sunk, *joined(audit, run, entry)), entry.rules)
 
 
-def joined(audit: Audit, run: Run, entry: StageEntry) -> tuple[Decision, ...]:
+def joined(audit: Audit, run: Run, entry: StageEntry) -> tuple[Decisions, Decisions]:
     """Return the decisions on what a stage could identify, because pseudonymised data meets its key there."""
-    decisions, sunk = _at_site(audit, run, entry, joined_with_keys(run.labels.of(entry.stage)))
-    return (*decisions, *sunk)
+    return _at_site(audit, run, entry, joined_with_keys(run.labels.of(entry.stage)))
 
 
-def _at_site(
-    audit: Audit, run: Run, entry: StageEntry, label: Label
-) -> tuple[tuple[Decision, ...], tuple[Decision, ...]]:
+def _at_site(audit: Audit, run: Run, entry: StageEntry, label: Label) -> tuple[Decisions, Decisions]:
     """Return the decisions that running a stage with a label at its site needs, and those on its telemetry."""
     stage, site = run.graph.stages[entry.stage], audit.snapshot.site(entry.site)
     questions = audit.bench(run.pipeline.metadata.tenant).questions
-    serves_instead = entry.stage not in {stage.name for stage in run.pipeline.spec.stages}
-    extra = activities_of(stage, fallback=serves_instead)
+    extra = activities_of(stage, fallback=run.fails_over(entry.stage, entry.site))
     sunk = questions.telemetry(label, site, run.origin, stage.purpose)
     return questions.placing(label, site, run.origin, stage.purpose, extra), sunk
 
 
 def flow_on_route(audit: Audit, run: Run, flow: FlowEntry) -> Iterator[Finding]:
     """Yield what is wrong with a flow's label, its hops' decisions, its verdict and the rules it cites."""
-    ends = (flow.from_stage, flow.to_stage)
+    ends = flow.ends
     subject, routes = ">".join(ends), audit.bench(run.pipeline.metadata.tenant).routes
     yield from _follows(run, flow, subject)
     if ends[0] not in (INPUT, *declared(run.pipeline.spec)):
         return
-    label, stated = run.labels.sent(*ends), planned_label(flow.label)
-    if not within(label, stated):
+    label = run.labels.sent(*ends)
+    if not within(label, flow.label):
         sender = run.stages.get(ends[0])
-        fell = sender is not None and within(label, planned_label(sender.label))
-        yield Finding(f"invariant/{3 if fell else 2}", run.id, subject, _shown(label), _shown(stated))
+        fell = sender is not None and within(label, sender.label)
+        yield Finding(f"invariant/{3 if fell else 2}", run.id, subject, _shown(label), _shown(flow.label))
     if routes.links(flow.route) is None:
         return
     decisions = routes.decisions(label, flow.route, run.origin)
-    yield from refusals(run, subject, decisions, None if flow.role == "primary" else 15)
+    for hop in decisions:
+        yield from refusals(run, subject, hop, None if flow.kind.role == "primary" else 15)
     yield from cited(run, subject, decisions, flow.rules)
-    if flow.verdict != "permit":
-        yield Finding("invariant/6", run.id, subject, "verdict permit", f"verdict {flow.verdict}")
+    if flow.kind.verdict != "permit":
+        yield Finding("invariant/6", run.id, subject, "verdict permit", f"verdict {flow.kind.verdict}")
 
 
 def _follows(run: Run, flow: FlowEntry, subject: str) -> Iterator[Finding]:
     """Yield a spare flow that no stage and no target of a fallback order would use."""
-    if flow.role == "primary":
+    kind = flow.kind
+    if kind.role == "primary":
         return
-    if flow.role != "fallback" or flow.from_stage not in senders(run.pipeline.spec, flow.to_stage):
-        yield Finding("invariant/1", run.id, subject, "a flow that a fallback of the pipeline brings", flow.role)
+    if kind.role != "fallback" or kind.from_stage not in senders(run.pipeline.spec, kind.to_stage):
+        yield Finding("invariant/1", run.id, subject, "a flow that a fallback of the pipeline brings", kind.role)
         return
     size = run.pipeline.spec.input.size
-    size = size if flow.from_stage == INPUT else declared(run.pipeline.spec)[flow.from_stage].output
-    if (flow.size, flow.rate) != (size, 0):
-        found = f"{flow.size:.9g} bytes, {flow.rate:.9g}/s"
+    size = size if kind.from_stage == INPUT else declared(run.pipeline.spec)[kind.from_stage].output
+    if (kind.size, kind.rate) != (size, 0):
+        found = f"{kind.size:.9g} bytes, {kind.rate:.9g}/s"
         yield Finding("plan/flow", run.id, subject, f"{size} bytes, reserving nothing", found)
-    for end, site in ((flow.from_stage, flow.source), (flow.to_stage, flow.target)):
+    for end, site in ((kind.from_stage, flow.source), (kind.to_stage, flow.target)):
         if site not in _places(run, end):
             yield Finding("invariant/15", run.id, subject, f"an end of {end} that the plan has", site)
 
@@ -151,63 +147,52 @@ def _follows(run: Run, flow: FlowEntry, subject: str) -> Iterator[Finding]:
 def _places(run: Run, end: str) -> set[str]:
     """Return every site at which the plan has a stage (or an end of the graph), fallback targets included."""
     found = {run.site_of(end)}
-    for entry in run.workload.fallbacks:
+    for entry in run.fallbacks:
         for target in entry.order:
-            if end == (target.stage or entry.stage):
-                found.add(target.queue or target.site)
-            elif target.queue is not None and end in _queues(run, entry.stage):
-                found.add(target.queue)
+            if end == (target.kind.stage or entry.stage) or (
+                target.kind.queues and end in queues_of(run.pipeline, entry.stage)
+            ):
+                found.add(target.where)
     return {site for site in found if site is not None}
 
 
-def _queues(run: Run, name: str) -> tuple[str, ...]:
+def queues_of(pipeline: Pipeline, name: str) -> tuple[str, ...]:
     """Return the fallback stages of a stage that queue."""
-    stages = declared(run.pipeline.spec)
+    stages = declared(pipeline.spec)
     fallbacks = stages[name].fallback if name in stages else ()
     return tuple(each for each in fallbacks if stages[each].task == "queue")
 
 
 def fallback_target(audit: Audit, run: Run, name: str, target: TargetEntry) -> Iterator[Finding]:
-    """Yield what forbids one target of a stage's fallback order: who serves, decisions, and routes there and on."""
-    stages = {stage.name: stage for stage in (*run.pipeline.spec.stages, *run.pipeline.spec.fallbacks)}
-    serving, where = target.stage or name, target.queue or target.site
+    """Yield what forbids one target of a stage's fallback order: who serves, pins and taints, and the decisions."""
+    stages = declared(run.pipeline.spec)
+    kind, where = target.kind, target.where
+    serving = kind.stage or name
     if name not in stages or where is None or serving not in (name, *stages[name].fallback):
-        yield Finding(
-            "invariant/15", run.id, name, "a fallback of the stage at a site", target.model_dump_json(exclude_none=True)
-        )
+        yield Finding("invariant/15", run.id, name, "a fallback of the stage at a site", f"{serving} at {where}")
         return
     stage, site = stages[serving], audit.snapshot.site(where)
-    questions = audit.bench(run.pipeline.metadata.tenant).questions
-    label = run.labels.of(serving)
-    label = (*label, *joined_with_keys(label))
-    extra = ("store", "backup", "failover") if target.queue else activities_of(stage, fallback=True)
-    subject = f"{name} falls back to {serving if not target.queue else 'queue'} at {where}"
-    if not serves(site, run.origin):
-        yield Finding("invariant/15", run.id, subject, f"a site that serves {run.origin.name}", where)
-    if stage.models and not target.queue:
-        why = audit.snapshot.unfit(stage, target.model or "", target.variant or "")
+    subject = f"{name} falls back to {'queue' if kind.queues else serving} at {where}"
+    for code, expected in refused(audit, run, stage, where):
+        if not kind.queues or code in ("plan/serves", "plan/taint"):
+            yield Finding("invariant/15", run.id, subject, expected, where)
+    if stage.models and not kind.queues:
+        why = audit.snapshot.unfit(stage, kind.model or "", kind.variant or "")
         if why:
             yield Finding("invariant/15", run.id, subject, "an approved variant that fits", why)
-    yield from refusals(run, subject, questions.placing(label, site, run.origin, stage.purpose, extra), 15)
-    yield from refusals(run, subject, questions.telemetry(label, site, run.origin, stage.purpose), 15)
-    yield from _unreachable(audit, run, name, serving, where, subject, queued=target.queue is not None)
+    for decisions in would_run(audit, run, stage, site, queues=kind.queues):
+        yield from refusals(run, subject, decisions, 15)
 
 
-def _unreachable(
-    audit: Audit, run: Run, name: str, serving: str, where: str, subject: str, *, queued: bool
-) -> Iterator[Finding]:
-    """Yield every flow to or from a fallback target for which no permitted route exists."""
-    replaced = graph(run.pipeline, {name: serving} if serving != name else {})
-    routes = audit.bench(run.pipeline.metadata.tenant).routes
-    for flow in sorted(replaced.flows):
-        if serving not in flow or (queued and flow[0] == serving):
-            continue
-        ends = [where if end == serving else run.site_of(end) for end in flow]
-        if ends[0] is None or ends[1] is None:
-            continue
-        waits = not replaced.is_async(flow) and not queued
-        if routes.best(run.labels.sent(*flow), ends[0], ends[1], run.origin, waits=waits) is None:
-            yield Finding("invariant/15", run.id, subject, f"a permitted route {ends[0]} to {ends[1]}", "none")
+def would_run(audit: Audit, run: Run, stage: Stage, site: Site, *, queues: bool = False) -> tuple[Decisions, ...]:
+    """Return the decisions that a stage needs which takes over at a site, or whose input queues there."""
+    questions = audit.bench(run.pipeline.metadata.tenant).questions
+    label = run.labels.of(stage.name)
+    extra = ("store", "backup", "failover") if queues else activities_of(stage, fallback=True)
+    placing = [
+        questions.placing(each, site, run.origin, stage.purpose, extra) for each in (label, joined_with_keys(label))
+    ]
+    return (*placing, questions.telemetry(label, site, run.origin, stage.purpose))
 
 
 def _shown(label: Iterable[object]) -> str:

@@ -1,19 +1,36 @@
-"""Routes: the least round trip over permitted hops, found again by the checker."""
+"""Routes: the least round trip over permitted hops, found again by the checker.
+
+Two things keep this linear in the plan. The shortest of all routes, where every hop of it is permitted, is the shortest
+permitted one: so the law is asked about one route, and hops are searched under it only where that route is refused.
+And of the two ends of a link one lies in the *cover*: a site outside has all its neighbours inside, so its routes are
+one hop and then its neighbour's; searches start in the cover alone, are shared, and stop where they have been asked to.
+"""
 
 from __future__ import annotations
 
 import heapq
 import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
-from placement.check.questions import Decision, Questions
+from placement.check.questions import Decisions, Questions
 from placement.check.snapshot import Snapshot
 from sites.data import Label
 from sites.site import Link, Site
 
 Route = tuple[str, ...]
 """The sites passed, both ends included; one site for a local flow."""
+
+Lost = frozenset[str]
+"""What a failure takes away: a site, or the two ends of a link; nothing in normal running."""
+
+Open = Callable[[str, str], bool]
+Length = tuple[int, Fraction, Route]
+"""Round trip in microseconds, price per GB, and the sites: routes are compared in this order."""
+
+NOTHING: Lost = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +42,39 @@ class Measure:
     bandwidth: int | None
 
 
+class Search:
+    """The best routes from one site, found as far as they are asked for."""
+
+    def __init__(self, start: str, snapshot: Snapshot, is_open: Open) -> None:
+        self._snapshot, self._open = snapshot, is_open
+        self._waiting: list[Length] = [(0, Fraction(0), (start,))]
+        self._settled: dict[str, Length] = {}
+
+    def to(self, target: str) -> Length | None:
+        """Return the best route to a site, or None."""
+        while target not in self._settled and self._waiting:
+            rtt, price, route = length = heapq.heappop(self._waiting)
+            here = route[-1]
+            if here in self._settled:
+                continue
+            self._settled[here] = length
+            for there in self._snapshot.neighbours.get(here, ()):
+                if there not in self._settled and self._open(here, there):
+                    link = self._snapshot.links[frozenset((here, there))]
+                    heapq.heappush(self._waiting, (rtt + link.rtt, price + link.price.amount, (*route, there)))
+        return self._settled.get(target)
+
+
 class Routes:
-    """Finds and measures routes; remembers by label, ends and whether the flow waits for an answer."""
+    """Finds and measures routes under one tenant's law; remembers."""
 
     def __init__(self, snapshot: Snapshot, questions: Questions) -> None:
         self._snapshot, self._questions = snapshot, questions
-        self._known: dict[tuple[object, ...], Route | None] = {}
+        self._searches: dict[tuple[object, ...], Search] = {}
+        self._free: dict[tuple[str, str, bool], Route | None] = {}
+        self._lawful: dict[tuple[object, ...], Route | None] = {}
+        self._permitted: dict[tuple[object, ...], bool] = {}
+        self._measures: dict[Route, Measure] = {}
 
     def links(self, route: Route) -> list[Link] | None:
         """Return the links of a route; None when two neighbours on it are not linked."""
@@ -39,48 +83,118 @@ class Routes:
 
     def measure(self, route: Route) -> Measure:
         """Return what a route of existing links costs in time and money."""
-        links = self.links(route) or []
-        return Measure(
-            sum(link.rtt for link in links),
-            sum((link.price.amount for link in links), Fraction(0)),
-            min((link.bandwidth for link in links), default=None),
-        )
+        if route not in self._measures:
+            links = self.links(route) or []
+            self._measures[route] = Measure(
+                sum(link.rtt for link in links),
+                sum((link.price.amount for link in links), Fraction(0)),
+                min((link.bandwidth for link in links), default=None),
+            )
+        return self._measures[route]
 
-    def decisions(self, label: Label, route: Route, origin: Site) -> tuple[Decision, ...]:
-        """Return the decisions of every hop of a route of existing links."""
-        hops = itertools.pairwise(route)
-        return tuple(decision for a, b in hops for decision in self._questions.crossing(label, a, b, origin))
+    def decisions(self, label: Label, route: Route, origin: Site) -> tuple[Decisions, ...]:
+        """Return the decisions of each hop of a route of existing links."""
+        return tuple(self._questions.crossing(label, a, b, origin) for a, b in itertools.pairwise(route))
+
+    def best(
+        self, label: Label, source: str, target: str, origin: Site, *, waits: bool, lost: Lost = NOTHING
+    ) -> Route | None:
+        """Return the permitted route of least round trip (ties: price, then names), or None.
+
+        Args:
+            waits: the flow is synchronous and takes no hop with an intermittent end.
+            lost: what the route must do without.
+        """
+        if source == target:
+            return None if source in lost else (source,)
+        route = self._shortest(source, target, waits)
+        if route is None or (not passes(route, lost) and self._permitted_all(label, route, origin)):
+            return route
+        key = (label, source, target, self._questions.law_of(origin), waits, lost)
+        if key not in self._lawful:
+            self._lawful[key] = self._lawfully(label, source, target, origin, waits, lost)
+        return self._lawful[key]
+
+    def _shortest(self, source: str, target: str, waits: bool) -> Route | None:
+        """Return the best route when no law is asked."""
+        key = (source, target, waits)
+        if key not in self._free:
+            self._free[key] = self._from(source, target, self._connected if waits else _always, (waits,))
+        return self._free[key]
+
+    def _lawfully(
+        self, label: Label, source: str, target: str, origin: Site, waits: bool, lost: Lost
+    ) -> Route | None:  # fmt: skip
+        def is_open(a: str, b: str) -> bool:
+            return (
+                not (waits and not self._connected(a, b))
+                and not passes((a, b), lost)
+                and self._permits(label, a, b, origin)
+            )
+
+        if lost & {source, target} and len(lost) == 1:
+            return None
+        return self._from(source, target, is_open, (label, self._questions.law_of(origin), waits, lost))
+
+    def _from(self, source: str, target: str, is_open: Open, key: tuple[object, ...]) -> Route | None:
+        """Return the best route over open hops; `key` names which hops these are."""
+        if source in self._cover:
+            found = self._search(source, is_open, key).to(target)
+            return found[2] if found else None
+        lengths: list[Length] = []
+        for there in self._snapshot.neighbours.get(source, ()):
+            if is_open(source, there):
+                onward, link = (
+                    self._search(there, is_open, key).to(target),
+                    self._snapshot.links[frozenset((source, there))],
+                )
+                if onward and source not in onward[2]:
+                    lengths.append((onward[0] + link.rtt, onward[1] + link.price.amount, (source, *onward[2])))
+        return min(lengths)[2] if lengths else None
+
+    def _search(self, start: str, is_open: Open, key: tuple[object, ...]) -> Search:
+        whole = (start, *key)
+        if whole not in self._searches:
+            self._searches[whole] = Search(start, self._snapshot, is_open)
+        return self._searches[whole]
+
+    @cached_property
+    def _cover(self) -> frozenset[str]:
+        """One end of every link, the one with more of them; and both ends of one that costs neither time nor money."""
+        degree: Mapping[str, tuple[str, ...]] = self._snapshot.neighbours
+        found: set[str] = set()
+        for ends, link in self._snapshot.links.items():
+            free = not link.rtt and not link.price.amount
+            found |= ends if free else {max(ends, key=lambda name: (len(degree[name]), name))}
+        return frozenset(found)
+
+    def _connected(self, a: str, b: str) -> bool:
+        return not self.intermittent(a, b)
 
     def intermittent(self, a: str, b: str) -> bool:
         """Return whether a hop has an intermittent end."""
-        return any(self._snapshot.site(name).spec.connectivity.mode == "intermittent" for name in (a, b))
+        return a in self._snapshot.intermittent or b in self._snapshot.intermittent
 
-    def best(self, label: Label, source: str, target: str, origin: Site, *, waits: bool) -> Route | None:
-        """Return the permitted route of least round trip (ties: price, then names), or None; `waits`: synchronous."""
-        key = (label, source, target, origin.name, waits)
-        if key not in self._known:
-            self._known[key] = self._search(label, source, target, origin, waits)
-        return self._known[key]
+    def _permitted_all(self, label: Label, route: Route, origin: Site) -> bool:
+        return all(self._permits(label, a, b, origin) for a, b in itertools.pairwise(route))
 
-    def _search(self, label: Label, source: str, target: str, origin: Site, waits: bool) -> Route | None:
-        queue: list[tuple[int, Fraction, Route]] = [(0, Fraction(0), (source,))]
-        settled: set[str] = set()
-        while queue:
-            rtt, price, route = heapq.heappop(queue)
-            here = route[-1]
-            if here == target:
-                return route
-            if here in settled:
-                continue
-            settled.add(here)
-            for there in self._snapshot.neighbours.get(here, ()):
-                if there not in settled and self._open(label, here, there, origin, waits):
-                    link = self._snapshot.links[frozenset((here, there))]
-                    heapq.heappush(queue, (rtt + link.rtt, price + link.price.amount, (*route, there)))
-        return None
+    def _permits(self, label: Label, a: str, b: str, origin: Site) -> bool:
+        if a > b:
+            a, b = b, a
+        key = (label, self._snapshot.crossing(a, b), self._questions.law_of(origin))
+        if key not in self._permitted:
+            self._permitted[key] = not self._questions.crossing(label, a, b, origin).refused
+        return self._permitted[key]
 
-    def _open(self, label: Label, a: str, b: str, origin: Site, waits: bool) -> bool:
-        if waits and self.intermittent(a, b):
-            return False
-        decisions = self._questions.crossing(label, a, b, origin)
-        return all(decision.judgement.outcome == "permit" for decision in decisions)
+
+def _always(a: str, b: str) -> bool:
+    return True
+
+
+def passes(route: Route, lost: Lost) -> bool:
+    """Return whether a route passes a lost site, or takes the lost link."""
+    if not lost:
+        return False
+    if len(lost) == 2:
+        return any(lost == {a, b} for a, b in itertools.pairwise(route))
+    return not lost.isdisjoint(route)

@@ -41,37 +41,20 @@ class Kept:
     stays: int | None
 
 
-def places(audit: Audit) -> Iterator[Place]:
-    """Yield every place of every stage in a plan."""
-    entries = {entry.id: entry for entry in audit.document.workloads}
-    for run in audit.runs:
-        yield from _assigned(audit, run, "")
-        if run.assignment is run.workload.assignments[0]:
-            yield from _targets(audit, run)
-    for failure in audit.document.failures:
-        for moved in failure.workloads:
-            if moved.id in entries and moved.id in audit.snapshot.workloads:
-                for assignment in moved.assignments:
-                    yield from _assigned(audit, audit.run(entries[moved.id], assignment), f" without {failure.lost}")
-
-
-def _assigned(audit: Audit, run: Run, when: str) -> Iterator[Place]:
+def places(audit: Audit, run: Run) -> Iterator[Place]:
+    """Yield every place that a plan gives a stage of one assignment."""
     for entry in run.assignment.stages:
         stage = run.graph.stages.get(entry.stage)
         if stage is not None:
-            yield Place(run, stage, audit.snapshot.site(entry.site), entry.stage + when)
-
-
-def _targets(audit: Audit, run: Run) -> Iterator[Place]:
+            yield Place(run, stage, audit.snapshot.site(entry.site), entry.stage)
     stages = declared(run.pipeline.spec)
-    for entry in run.workload.fallbacks:
-        for target in entry.order:
-            where = target.queue or target.site
-            serving = _queues(stages, entry.stage) if target.queue else (target.stage or entry.stage,)
-            for name in serving:
-                if where is not None and name in stages:
-                    subject = f"{entry.stage} falls back to {'queue' if target.queue else name} at {where}"
-                    yield Place(run, stages[name], audit.snapshot.site(where), subject, queues=bool(target.queue))
+    for order in run.fallbacks:
+        for kind, where in order.order:
+            serving = _queues(stages, order.stage) if kind.queues else (kind.stage or order.stage,)
+            for name in serving if where is not None else ():
+                if name in stages and where is not None:
+                    subject = f"{order.stage} falls back to {'queue' if kind.queues else name} at {where}"
+                    yield Place(run, stages[name], audit.snapshot.site(where), subject, queues=kind.queues)
 
 
 def _queues(stages: Mapping[str, Stage], name: str) -> tuple[str, ...]:
@@ -90,11 +73,11 @@ def kept_at(audit: Audit, place: Place) -> Iterator[Kept]:
         yield Kept("what it keeps", place.run.labels.of(stage.name), stage.retain)
 
 
-def retention(audit: Audit) -> Iterator[Finding]:
+def retention(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield each copy that no erasure path ends, that is unbounded, or that outlives what the policy allows."""
-    if not any(policy.spec.retention for policy in audit.snapshot.policies.values()):
+    if not audit.snapshot.policies[run.pipeline.metadata.tenant].spec.retention:
         return
-    for place in places(audit):
+    for place in places(audit, run):
         for kept in kept_at(audit, place):
             for cap in _caps(audit, place.run, kept.label):
                 expected = f"{cap.data} for at most {cap.most / HOUR:g} h"
@@ -124,7 +107,7 @@ def unbounded(audit: Audit) -> str | None:
     if silent:
         return f"the Policy of tenant {_some(silent)} declares no retention"
     open_ends: set[str] = set()
-    for place in places(audit):
+    for place in (place for run in audit.runs for place in places(audit, run)):
         for kept in kept_at(audit, place):
             if kept.stays is None:
                 open_ends.add(f"how long {place.run.pipeline.name}/{place.stage.name} keeps {kept.what}")
@@ -151,18 +134,7 @@ def undeclared(audit: Audit) -> str | None:
 
 def _apart(audit: Audit) -> dict[str, Site]:
     """Return the disconnected sites at which a plan runs, would run or would queue anything, by name."""
-    plan = audit.document
-    assigned = [part for entry in plan.workloads for part in entry.assignments]
-    assigned += [part for loss in plan.failures for entry in loss.workloads for part in entry.assignments]
-    used = {entry.site for part in assigned for entry in part.stages}
-    used |= {
-        where
-        for entry in plan.workloads
-        for fallback in entry.fallbacks
-        for target in fallback.order
-        if (where := target.queue or target.site) is not None
-    }
-    sites = {name: audit.snapshot.site(name) for name in sorted(used)}
+    sites = {name: audit.snapshot.site(name) for name in sorted(audit.seen.sites)}
     return {name: site for name, site in sites.items() if site.spec.connectivity.mode == "disconnected"}
 
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from placement.catalogue import Model, Speed, Variant
+from placement.check.profiles import Profiles
 from placement.errors import PlacementError
 from placement.knowledge import Knowledge
 from placement.pipeline import Pipeline, Stage
@@ -60,6 +61,22 @@ class Snapshot:
                 found.setdefault(frozenset((name, link.to)), link)
         return found
 
+    def crossing(self, a: str, b: str) -> int:
+        """Return the number of what a hop between two sites is to the law; -1 where no link is."""
+        if (a, b) not in self._crossings:
+            link = self.links.get(frozenset((a, b)))
+            self._crossings[a, b] = -1 if link is None else self.profiles.crossing(a, b, link)
+        return self._crossings[a, b]
+
+    @cached_property
+    def _crossings(self) -> dict[tuple[str, str], int]:
+        return {}
+
+    @cached_property
+    def intermittent(self) -> frozenset[str]:
+        """The sites that are connected now and then."""
+        return frozenset(n for n, site in self.sites.items() if site.spec.connectivity.mode == "intermittent")
+
     @cached_property
     def neighbours(self) -> Mapping[str, tuple[str, ...]]:
         """The sites at the other ends of a site's links, sorted."""
@@ -70,23 +87,48 @@ class Snapshot:
         return {name: tuple(sorted(others)) for name, others in found.items()}
 
     @cached_property
-    def workloads(self) -> Mapping[str, tuple[Pipeline, Site]]:
-        """Every pipeline at every origin that it selects, by id."""
+    def origins(self) -> Mapping[str, tuple[str, ...]]:
+        """The sites at which each pipeline's requests are born, sorted."""
         return {
-            f"{pipeline.name}@{site.name}": (pipeline, site)
-            for pipeline in self.pipelines.values()
-            for site in self.sites.values()
-            if matches(pipeline.spec.origins, site.metadata.labels)
-        }
+            name: tuple(
+                sorted(
+                    site.name
+                    for site in self.sites.values()
+                    if matches(pipeline.spec.origins, site.metadata.labels)
+                )
+            )
+            for name, pipeline in self.pipelines.items()
+        }  # fmt: skip
+
+    def workload(self, name: str) -> tuple[Pipeline, Site] | None:
+        """Return the pipeline and the origin of a workload's id; None when the fleet asks for no such workload."""
+        pipeline_name, _, origin = name.partition("@")
+        pipeline, site = self.pipelines.get(pipeline_name), self.sites.get(origin)
+        if pipeline is None or site is None or not matches(pipeline.spec.origins, site.metadata.labels):
+            return None
+        return pipeline, site
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """Which sites and links no check can tell apart."""
+        others = (self.pipelines, self.models, self.knowledge, self.policies, self.packs)
+        return Profiles(self.sites, [noun for kind in others for noun in kind.values()])
+
+    @cached_property
+    def _groups(self) -> Mapping[tuple[str, str], Hardware]:
+        return {(name, group.name): group for name, site in self.sites.items() for group in site.spec.hardware}
+
+    @cached_property
+    def _variants(self) -> Mapping[tuple[str, str], Variant]:
+        return {(name, v.name): v for name, model in self.models.items() for v in model.spec.variants}
 
     def group(self, site: str, hardware: str) -> Hardware | None:
         """Return a hardware group of a site, or None."""
-        return next((group for group in self.site(site).spec.hardware if group.name == hardware), None)
+        return self._groups.get((site, hardware))
 
     def variant(self, model: str, variant: str) -> Variant | None:
         """Return a variant of a model, or None."""
-        found = self.models.get(model)
-        return next((v for v in found.spec.variants if v.name == variant), None) if found else None
+        return self._variants.get((model, variant))
 
     def approved(self, stage: Stage) -> tuple[Model, ...]:
         """Return the acceptable models of a stage that somebody approved, or that claim it: both weigh on the label."""

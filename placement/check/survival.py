@@ -1,103 +1,198 @@
-"""Whether a workload that must survive has, for the loss of every site and link it uses, a place in the plan."""
+"""Whether every workload that must survive has a place after each loss that touches it, and all of these hold together.
+
+In a failure a touched workload that does not have to survive ends, as does one whose origin is lost; untouched ones
+stay. So what a failure asks of pools and links is what normal running asks, less the touched, and with the moved: only
+pools and links that either of them uses are added up again, which keeps this linear in what the plan lists.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 
-from placement.check import capacity, latency, presence, residency
-from placement.check.audit import Audit, Run
-from placement.check.document import FailureEntry
-from placement.check.load import PoolKey, load_of
+from placement.check import capacity, domains
+from placement.check.audit import Audit, Run, exact
+from placement.check.classes import Classes
+from placement.check.document import FailedEntry, Part, Places
+from placement.check.load import Ledger, Load
 from placement.check.result import Finding
+from placement.check.routes import Lost
+from placement.check.schema import PoolKey
+from placement.check.workloads import Member, Workloads
+from sites.site import Site
 
-Lost = frozenset[str]
-"""The site, or the two ends of the link."""
-
-
-def lost_by(failure: FailureEntry) -> Lost:
-    """Return what a failure takes away; a link is written `a--b`."""
-    return frozenset(failure.lost.split("--"))
+Failure = tuple[str, tuple[FailedEntry, ...]]
 
 
-def touches(run: Run, lost: Lost) -> bool:
-    """Return whether a run uses a lost site, or hops over a lost link."""
-    routes = [flow.route for flow in run.flows.values()]
-    if len(lost) == 2:
-        return any(frozenset(hop) == lost for route in routes for hop in pairwise(route))
-    used = {entry.site for entry in run.stages.values()} | {site for route in routes for site in route}
-    return bool(used & lost)
+def named(lost: Lost) -> str:
+    """Return a loss as a plan names it."""
+    return f"site:{next(iter(lost))}" if len(lost) == 1 else f"link:{'--'.join(sorted(lost))}"
 
 
-def survival(audit: Audit) -> Iterator[Finding]:
-    """Yield every loss that is not provided for, and whatever is wrong with what is provided."""
-    failures = {lost_by(failure): failure for failure in audit.document.failures}
-    for run in audit.runs:
-        if run.pipeline.spec.survive:
-            for lost in sorted(_losses(run), key=sorted):
-                failure = failures.get(lost)
-                if failure is None or run.id not in {entry.id for entry in failure.workloads}:
-                    yield Finding("invariant/15", run.id, "--".join(sorted(lost)), "assignments after its loss", "none")
-    known = {entry.id for entry in audit.document.workloads} & audit.snapshot.workloads.keys()
-    for lost, failure in failures.items():
-        for entry in failure.workloads:
-            if entry.id not in known:
-                yield Finding("invariant/15", entry.id, f"without {failure.lost}", "a workload that is placed", "none")
-        yield from _scenario(audit, lost, failure)
+def lost_by(name: str) -> Lost | None:
+    """Return what a failure takes away; None when its name is none."""
+    kind, _, rest = name.partition(":")
+    lost = frozenset((rest,) if kind == "site" else rest.split("--"))
+    return lost if kind in ("site", "link") and named(lost) == name else None
 
 
-def _losses(run: Run) -> set[Lost]:
-    """Return every single site (not the origin) and link that a run uses."""
-    hops = {frozenset(hop) for flow in run.flows.values() for hop in pairwise(flow.route)}
-    sites = {entry.site for entry in run.stages.values()} | {site for hop in hops for site in hop}
-    return {frozenset((site,)) for site in sites - {run.origin.name}} | hops
+def uses(member: Member) -> tuple[set[str], set[Lost]]:
+    """Return the sites and the links that an assignment uses."""
+    shape, places = member.shape, member.places
+    sites = {places[place] for place in shape.running} | {places[place] for route in shape.routes for place in route}
+    hops = {frozenset((places[a], places[b])) for route in shape.routes for a, b in pairwise(route)}
+    return sites, hops
 
 
-def _scenario(audit: Audit, lost: Lost, failure: FailureEntry) -> Iterator[Finding]:
-    moved = _moved(audit, failure)
-    stay = [run for run in audit.runs if run.id not in {m.id for m in moved} and run.origin.name not in lost]
-    for run in moved:
-        yield from _after_loss(audit, run, lost)
-    load = load_of([*moved, *(run for run in stay if not touches(run, lost))])
-    for finding in (*_overloaded(audit, load.reserved), *capacity.links(audit, load)):
-        yield Finding(
-            "invariant/15",
-            finding.workload,
-            f"without {failure.lost}: {finding.subject}",
-            finding.expected,
-            finding.found,
-        )
+class Survival:
+    """Weighs the failures of a plan, after all of its workloads.
 
+    Attributes:
+        reserved: the most that any failure asks of each pool; of those alone that it asks more of, or newly.
+        stores: the Knowledge beside pools in failures.
+    """
 
-def _moved(audit: Audit, failure: FailureEntry) -> list[Run]:
-    entries = {entry.id: entry for entry in audit.document.workloads if entry.id in audit.snapshot.workloads}
-    return [
-        audit.run(entries[workload.id], assignment)
-        for workload in failure.workloads
-        if workload.id in entries
-        for assignment in workload.assignments
-    ]
+    def __init__(self, audit: Audit, classes: Classes, weighed: Workloads, load: Load) -> None:
+        self._audit, self._classes, self._weighed, self._load = audit, classes, weighed, load
+        self._users: dict[Lost, list[str]] = defaultdict(list)
+        self.reserved: dict[PoolKey, Fraction] = {}
+        self.stores: dict[PoolKey, set[str]] = defaultdict(set)
+        for name, members in weighed.members.items():
+            used = [uses(member) for member in members]
+            sites, hops = set().union(*(s for s, _ in used)), set().union(*(h for _, h in used))
+            for lost in (*(frozenset((site,)) for site in {*sites, members[0].places[0]}), *hops):
+                self._users[lost].append(name)
 
+    def _due(self, lost: Lost) -> list[str]:
+        """Return the workloads that must survive a loss which touches them."""
+        return [
+            name
+            for name in self._users.get(lost, ())
+            for member in self._weighed.members[name][:1]
+            if member.shape.run.pipeline.spec.survive and member.places[0] not in (lost if len(lost) == 1 else ())
+        ]
 
-def _after_loss(audit: Audit, run: Run, lost: Lost) -> Iterator[Finding]:
-    subject = "--".join(sorted(lost))
-    if touches(run, lost) or set(run.graph.stages) != {stage.name for stage in run.pipeline.spec.stages}:
-        yield Finding("invariant/15", run.id, f"without {subject}", "whole, and without what is lost", "not so")
-    time = latency.modelled(audit, run)
-    found: list[Finding] = [*presence.graph_of(run), *presence.placing(audit, run)]
-    found += [f for entry in run.assignment.stages for f in residency.stage_at_site(audit, run, entry)]
-    found += [f for flow in run.assignment.flows for f in residency.flow_on_route(audit, run, flow)]
-    found += list(latency.too_slow(run, time)) if time is not None else []
-    for finding in found:
-        yield Finding("invariant/15", run.id, f"without {subject}: {finding.subject}", finding.expected, finding.found)
+    def weigh(self, failures: Iterable[Failure]) -> Iterator[Finding]:
+        """Yield every loss that is not provided for, and whatever is wrong with what is provided."""
+        met: set[Lost] = set()
+        for name, entries in failures:
+            lost = lost_by(name)
+            if lost is None or lost in met or not self._exists(lost):
+                yield Finding("invariant/15", "", name, "each site or link of the fleet once", "no such loss, or twice")
+                continue
+            met.add(lost)
+            yield from self._failure(lost, entries)
+        for lost in sorted(self._users.keys() - met, key=named):
+            for name in self._due(lost):
+                yield Finding("invariant/15", name, f"without {named(lost)}", "assignments after its loss", "none")
 
+    def _exists(self, lost: Lost) -> bool:
+        snapshot = self._audit.snapshot
+        return lost in snapshot.links if len(lost) == 2 else lost <= snapshot.sites.keys()
 
-def _overloaded(audit: Audit, reserved: Mapping[PoolKey, Fraction]) -> Iterator[Finding]:
-    throughput = capacity.throughputs(audit)
-    for key, rate in sorted(reserved.items()):
-        if rate > throughput.get(key, 0) * capacity.SLACK:
-            found = f"{float(throughput.get(key, 0)):.9g}/s"
+    def _failure(self, lost: Lost, entries: tuple[FailedEntry, ...]) -> Iterator[Finding]:
+        due, change = set(self._due(lost)), Ledger()
+        for name in self._users.get(lost, ()):
+            for member in self._weighed.members[name]:
+                change.add(member.shape.demand, member.places, -1)
+        for entry in entries:
+            if entry.id not in due:
+                expected = "a workload that must survive, is touched, and is listed once"
+                yield Finding("invariant/15", entry.id, f"without {named(lost)}", expected, "none such")
+                continue
+            due.discard(entry.id)
+            yield from self._named(lost, self._moved(lost, entry, change))
+        for name in sorted(due):
+            yield Finding("invariant/15", name, f"without {named(lost)}", "assignments after its loss", "none")
+        yield from self._named(lost, self._together(change, named(lost)))
+
+    def _named(self, lost: Lost, findings: Iterable[Finding]) -> Iterator[Finding]:
+        for one in findings:
             yield Finding(
-                "plan/load", "", capacity.pool_name(key), f"throughput of at least {float(rate):.9g}/s", found
+                "invariant/15", one.workload, f"without {named(lost)}: {one.subject}", one.expected, one.found
             )
+
+    def _moved(self, lost: Lost, entry: FailedEntry, change: Ledger) -> Iterator[Finding]:
+        """Yield what is wrong with the assignments of one workload after a loss, and add what they ask for."""
+        normal = self._weighed.members[entry.id]
+        run = normal[0].shape.run
+        origin = self._audit.snapshot.site(normal[0].places[0])
+        usual = frozenset(
+            (kind.stage, member.places[place]) for member in normal for kind, place in member.outline.stages
+        )  # fmt: skip
+        fractions = [exact(part.outline.fraction) for part in entry.parts]
+        if (
+            not fractions
+            or sum(fractions) != 1
+            or min(fractions) <= 0
+            or (len(fractions) > 1 and not run.pipeline.spec.split)
+        ):
+            yield Finding(
+                "invariant/15", entry.id, "fraction", "positive, in sum 1", str([float(f) for f in fractions])
+            )
+        whole = not any(self._degraded(member.shape.run) for member in normal)
+        for part in entry.parts:
+            member = self._member(entry.id, origin, part, lost, usual)
+            change.add(member.shape.demand, member.places)
+            yield from self._assignment(entry.id, origin, member, lost, usual, whole=whole)
+
+    def _member(
+        self, name: str, origin: Site, part: Part, lost: Lost, usual: frozenset[tuple[str, str]]
+    ) -> Member:  # fmt: skip
+        places: Places = (origin.name, *part.others)
+        stays = [(kind.stage, places[place]) in usual for kind, place in part.outline.stages]
+        shape = self._classes.of(
+            name.partition("@")[0], part.outline, places,
+            lambda: self._audit.run(name, part.outline, places, lost, usual), *stays,
+        )  # fmt: skip
+        self._audit.seen.sites.update(places[place] for place in shape.running)
+        return Member(shape, part.outline, places)
+
+    def _assignment(
+        self, name: str, origin: Site, member: Member, lost: Lost, usual: frozenset[tuple[str, str]], *, whole: bool
+    ) -> Iterator[Finding]:  # fmt: skip
+        sites, hops = uses(member)
+        if lost & sites if len(lost) == 1 else lost in hops:
+            yield Finding("invariant/15", name, "sites and links", "without what is lost", "not so")
+        if whole and self._degraded(member.shape.run):
+            yield Finding("invariant/15", name, "stages", "whole, as in normal running", "degraded")
+        if not member.shape.clean:
+            run = self._audit.run(name, member.outline, member.places, lost, usual)
+            yield from self._classes.findings(run)
+        yield from self._weighed.routes(name, origin, member, lost)
+        time = self._weighed.slowest(member)
+        if time is not None:
+            yield from self._weighed.too_slow(name, member.shape.run.pipeline, member, time)
+
+    def _degraded(self, run: Run) -> bool:
+        return set(run.graph.stages) != {stage.name for stage in run.pipeline.spec.stages}
+
+    def _together(self, change: Ledger, when: str) -> Iterator[Finding]:
+        """Yield what is overloaded once a change of what normal running asks for is made."""
+        more = change.load()
+        for key, names in more.stores.items():
+            self.stores[key] |= names
+        for key, rate in sorted(more.reserved.items()):
+            asked = self._load.reserved.get(key, Fraction(0)) + rate
+            if asked <= 0:
+                continue
+            self.reserved[key] = max(asked, self.reserved.get(key, asked))
+            pool = self._audit.pools.get(key)
+            has = (capacity.throughput(self._audit, key) or Fraction(0)) * (pool.replicas if pool else 0)
+            if asked > has * capacity.SLACK:
+                expected = f"throughput of at least {float(asked):.9g}/s"
+                yield Finding("plan/load", "", capacity.pool_name(key), expected, f"{float(has):.9g}/s")
+        carried = {hop: self._load.carried.get(hop, Fraction(0)) + bits for hop, bits in more.carried.items()}
+        yield from capacity.links(self._audit, carried)
+        if change.domains:
+            yield from domains.spread(self._audit, _sum(self._weighed.ledger, change), f" without {when}")
+
+
+def _sum(one: Ledger, other: Ledger) -> Ledger:
+    """Return what two ledgers count together, of what is spread alone."""
+    domains = dict(one.domains)
+    for key, count in other.domains.items():
+        domains[key] = domains.get(key, 0) + count
+    return Ledger(domains=domains)

@@ -114,12 +114,13 @@ def _flow(ends: str, route: list[str], size: int, label: list[Shape], rules: lis
 
 
 def _workload(
-    origin: str, status: str, stages: list[Shape], flows: list[Shape], order: list[Shape], ms: float
+    origin: str, status: str, stages: list[Shape], flows: list[Shape], order: list[Shape], ms: float, cost: float
 ) -> Shape:
     return {
         "id": f"patient-message@{origin}", "pipeline": "patient-message", "origin": origin, "tenant": "default",
         "rate": 0.5, "status": status, "assignments": [{"fraction": 1.0, "stages": stages, "flows": flows}],
         "fallbacks": [{"stage": "draft", "order": order}], "latency_ms": {"modelled": ms, "limit": 3000.0},
+        "costPerHour": cost,
     }  # fmt: skip
 
 
@@ -143,13 +144,14 @@ def the_plan(fleet: Fleet) -> Shape:
          _flow("recall>draft", wire, 6144, BOTH, BOTH_RULES), _flow("draft>answer", back, 1024, BOTH, BOTH_RULES)],
         [{"stage": "quote", "site": "clinic-lyon"}, {"queue": "clinic-lyon"}],
         1333.867,  # recall 13, half of 18 and 6144 B at 20 Mbit/s 2.4576, draft 1300, 9 and 1024 B back 0.4096
+        0.520339,  # two eighths of the box at 0.01, a quarter of the GPU node at 0.5, and its egress
     )  # fmt: skip
     ship = _workload(
         "ship", "degraded",
         [_stage("recall", "ship", minilm, BOTH, BOTH_RULES), _stage("quote", "ship", None, BOTH, BOTH_RULES)],
         [_flow("input>recall", aboard, 2048, RAW, []), _flow("recall>quote", aboard, 6144, BOTH, []),
          _flow("quote>answer", aboard, 1024, BOTH, [])],
-        [{"queue": "ship"}], 13.0,
+        [{"queue": "ship"}], 13.0, 0.01,
     )  # fmt: skip
     return {
         "apiVersion": "hybrid/v1", "kind": "Plan", "from": SINCE.isoformat(), "until": UNTIL.isoformat(),

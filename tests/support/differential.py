@@ -48,39 +48,55 @@ def perhaps(random: Random, often: float, **fields: Callable[[], Any]) -> Shape:
     return {name: draw() for name, draw in fields.items() if random.random() < often}
 
 
-def a_rule_of(random: Random, index: int, *, own: bool) -> Shape:
-    """Return a rule with at most three conditions; those of packs are mostly of high confidence."""
-    regions = lambda: some_of(random, REGIONS, 3)  # noqa: E731 -- a draw, made anew at each field
-    conditions: dict[str, Callable[[], Any]] = {
-        "law": regions,
-        "countries": lambda: some_of(random, (*REGIONS, "ORIGIN"), 3),
-        "compellableBy": lambda: {"within": some_of(random, REGIONS, 4)},
-        "readableBy": lambda: {"within": some_of(random, REGIONS, 4)},
-        "instrument": lambda: some_of(random, ("scc", "bcr")),
-        "assurances": lambda: some_of(random, ("HDS", "C5")),
-        "purposes": lambda: some_of(random, PURPOSES),
-        "identifiability": lambda: some_of(random, KINDS),
-        "basis": lambda: random.choice(BASES),
-        "validity": lambda: perhaps(
-            random, 0.6, **{"from": lambda: random.choice(DAYS), "until": lambda: random.choice(DAYS)}
-        ),
-        "confidence": lambda: random.choice(("high", "medium", "low")),
-    }
-    effect = random.choice(("permit", "permit", "permit", "require", "prohibit"))
-    count = random.choice((0, 0, 1, 1, 2, 3))
-    kept = {name: conditions[name]() for name in sorted(random.sample(sorted(conditions), count))}
+CONDITIONS: dict[str, Callable[[Random], Any]] = {
+    "law": lambda random: some_of(random, REGIONS, 3),
+    "countries": lambda random: some_of(random, (*REGIONS, "ORIGIN", "ORIGIN", "ORIGIN"), 3),
+    "compellableBy": lambda random: {"within": some_of(random, REGIONS, 4)},
+    "readableBy": lambda random: {"within": some_of(random, REGIONS, 4)},
+    "instrument": lambda random: some_of(random, ("scc", "bcr")),
+    "assurances": lambda random: some_of(random, ("HDS", "C5")),
+    "purposes": lambda random: some_of(random, PURPOSES),
+    "identifiability": lambda random: some_of(random, KINDS),
+    "basis": lambda random: random.choice(BASES),
+    "validity": lambda random: perhaps(
+        random, 0.6, **{"from": lambda: random.choice(DAYS), "until": lambda: random.choice(DAYS)}
+    ),
+    "confidence": lambda random: random.choice(("high", "medium", "low")),
+}
+"""What a rule may say beside its selectors."""
+
+
+@dataclass(frozen=True)
+class Theme:
+    """What the rules of one world are mostly about, so that what they say meets: an effect and a condition."""
+
+    effect: str
+    condition: str
+
+    @classmethod
+    def of(cls, random: Random) -> Theme:
+        """Return a theme."""
+        return cls(random.choice(("permit", "permit", "require", "prohibit")), random.choice(sorted(CONDITIONS)))
+
+
+def a_rule_of(random: Random, index: int, theme: Theme, *, own: bool) -> Shape:
+    """Return a rule with a few conditions; those of packs are mostly of high confidence."""
+    names = set(random.sample(sorted(CONDITIONS), random.choice((0, 0, 0, 1, 2))))
+    names |= {theme.condition} if random.random() < 0.5 else set()
+    kept = {name: CONDITIONS[name](random) for name in sorted(names)}
     sure = {} if own or "confidence" in kept or random.random() < 0.1 else {"confidence": "high"}
+    effect = theme.effect if random.random() < 0.5 else random.choice(("permit", "permit", "require", "prohibit"))
     return {
         "id": f"r{index}", "effect": effect, "source": "random",
-        "data": "all" if random.random() < 0.5 else some_of(random, CLASSES),
+        "data": "all" if random.random() < 0.6 else some_of(random, CLASSES),
         "activities": "all" if random.random() < 0.6 else some_of(random, ACTIVITIES, 4), **sure, **kept,
     }  # fmt: skip
 
 
-def rules_of(random: Random, least: int, most: int, *, own: bool) -> list[Shape]:
+def rules_of(random: Random, least: int, most: int, theme: Theme, *, own: bool) -> list[Shape]:
     """Return rules; more often than not the first permits everything, so that the others decide."""
-    found = [a_rule_of(random, index, own=own) for index in range(random.randint(least, most))]
-    if found and random.random() < 0.75:
+    found = [a_rule_of(random, index, theme, own=own) for index in range(random.randint(least, most))]
+    if found and random.random() < 0.75 - (0.35 if theme.effect == "permit" else 0):
         sure = {} if own else {"confidence": "high"}
         found[0] = {"id": "r0", "effect": "permit", "data": "all", "activities": "all", "source": "random", **sure}
     return found
@@ -158,17 +174,17 @@ def a_label_of(random: Random) -> Label:
 
 def a_policy_of(random: Random) -> tuple[Policy, dict[str, Pack]]:
     """Return a policy with up to two packs, of which one often speaks for every country."""
-    names = ("p1", "p2")[: random.choice((0, 1, 1, 2))]
+    names, theme = ("p1", "p2")[: random.choice((0, 1, 1, 2))], Theme.of(random)
     packs = [
         a_pack(
-            name, *rules_of(random, 0, 4, own=False),
+            name, *rules_of(random, 0, 3, theme, own=False),
             data="all" if random.random() < 0.6 else some_of(random, CLASSES),
             countries="all" if random.random() < 0.5 else some_of(random, REGIONS, 4),
             jurisdiction=["EU", "CH", "US"] if random.random() < 0.8 else some_of(random, REGIONS),
         )
         for name in names
     ]  # fmt: skip
-    own = rules_of(random, 0, 5, own=True)
+    own = rules_of(random, 0, 4, theme, own=True)
     waived = [rule["id"] for rule in own if rule["effect"] != "permit" and random.random() < 0.3]
     adopted = [f"{layer}/r{index}" for layer in ("org", *names) for index in range(4) if random.random() < 0.2]
     policy = a_policy(
@@ -183,7 +199,7 @@ def a_policy_of(random: Random) -> tuple[Policy, dict[str, Pack]]:
         waivers=[{"rule": rule, "reason": "r", "by": "b", "until": random.choice(DAYS)} for rule in waived],
     )  # fmt: skip
     policy["spec"]["rules"] = own
-    default = [rule for rule in rules_of(random, 0, 2, own=True) if rule["effect"] != "permit"]
+    default = [rule for rule in rules_of(random, 0, 1, theme, own=True) if rule["effect"] != "permit"]
     return noun(Policy, policy), packs_of(*packs, a_pack("org-default", *default, jurisdiction=[]))
 
 
@@ -249,7 +265,8 @@ def checked(
     world: World, evaluator: ModuleType = checker_evaluator, questions: ModuleType = checker_questions
 ) -> Iterator[Collection[Answer]]:
     """Yield what the checker's evaluator answers to each question of a world, in the order of `planned`."""
-    snapshot = Snapshot({site.name: site for site in (world.a, world.b)}, {}, {}, {}, {}, {}, {})
+    sites, policies = {site.name: site for site in (world.a, world.b)}, {"default": world.policy}
+    snapshot = Snapshot(sites, {}, {}, {}, policies, world.packs, {})
     asker = questions.Questions(evaluator.Judge(world.policy, world.packs, SINCE, UNTIL), snapshot)
     for label, purpose in world.asked:
         everything = (*label, *_joined(label))

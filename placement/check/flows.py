@@ -1,0 +1,36 @@
+"""Whether each flow's ends, bytes, rate and neighbours are what graph, manifests and links make them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from placement.check.audit import Audit, Run
+from placement.check.document import FlowEntry
+from placement.check.presence import near
+from placement.check.result import Finding
+
+
+def agree(audit: Audit, run: Run) -> Iterator[Finding]:
+    """Yield every flow that contradicts itself, its graph or its links; whether its route is best is not asked here."""
+    routes = audit.bench(run.pipeline.metadata.tenant).routes
+    for entry in run.assignment.flows:
+        subject = ">".join(entry.ends)
+        if not entry.route or (entry.route[0], entry.route[-1]) != (entry.source, entry.target):
+            expected = f"{entry.source} to {entry.target}"
+            yield Finding("plan/route", run.id, subject, expected, " ".join(entry.route) or "no route")
+        elif routes.links(entry.route) is None:
+            yield Finding("plan/route", run.id, subject, "linked sites", " ".join(entry.route))
+    for flow, entry in run.flows.items():
+        if flow in run.graph.flows:
+            yield from _numbers(run, flow, entry)
+
+
+def _numbers(run: Run, flow: tuple[str, str], entry: FlowEntry) -> Iterator[Finding]:
+    subject, ends = ">".join(flow), (run.site_of(flow[0]), run.site_of(flow[1]))
+    if (entry.source, entry.target) != ends:
+        yield Finding("plan/flow", run.id, subject, f"from {ends[0]} to {ends[1]}", f"{entry.source} to {entry.target}")
+    size, rate = run.flow_bytes(flow), float(run.flow_rate(flow))
+    if entry.kind.size != size:
+        yield Finding("plan/flow", run.id, subject, f"{size} bytes", f"{entry.kind.size:.9g} bytes")
+    if not near(entry.kind.rate, rate):
+        yield Finding("plan/flow", run.id, subject, f"{rate:.9g}/s", f"{entry.kind.rate:.9g}/s")

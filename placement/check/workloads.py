@@ -1,0 +1,170 @@
+"""Every workload of a plan, weighed once by its class and once by the numbers that are its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import NamedTuple
+
+from placement.check import presence
+from placement.check.audit import Audit
+from placement.check.classes import Classes, Shape
+from placement.check.cost import MICRO, Prices
+from placement.check.document import Outline, Places, WorkloadEntry
+from placement.check.load import Ledger
+from placement.check.presence import near
+from placement.check.result import Finding
+from placement.check.routes import NOTHING, Lost
+from placement.check.snapshot import rate_of
+from placement.pipeline import Pipeline
+from sites.site import Site
+
+HALF_A_MICROSECOND = 0.0006
+"""Milliseconds are rounded to three decimals."""
+
+
+def _over(a: int, b: int) -> float:
+    return a / b
+
+
+class Member(NamedTuple):
+    """An assignment as it is kept: its class and its sites."""
+
+    shape: Shape
+    outline: Outline
+    places: Places
+
+
+class Workloads:
+    """Weighs workloads one after another, and keeps of each what whole-plan checks need.
+
+    Attributes:
+        ledger: what all of them ask of pools and links.
+        apart: the assignments of those that leave their origin, by id, when some pipeline must survive losses.
+        listed: how often each id was met.
+    """
+
+    def __init__(self, audit: Audit, classes: Classes) -> None:
+        self._audit, self._classes = audit, classes
+        self._prices = Prices(audit)
+        self._facts: dict[tuple[object, ...], tuple[Finding, ...]] = {}
+        self.ledger = Ledger()
+        self.members: dict[str, tuple[Member, ...]] = {}
+        self.keeps = any(pipeline.spec.survive for pipeline in audit.snapshot.pipelines.values())
+        self.listed: dict[str, set[str]] = {name: set() for name in audit.snapshot.pipelines}
+        self.odd: Counter[str] = Counter()
+
+    def weigh(self, entry: WorkloadEntry) -> Iterator[Finding]:
+        """Yield what is wrong with one workload."""
+        known = self._audit.snapshot.workload(entry.id)
+        if known is None:
+            self.odd[entry.id] += 1
+            return
+        pipeline, origin = known
+        self._note(entry.id, pipeline.name, origin.name)
+        yield from self._said(entry, pipeline, origin)
+        members = tuple(
+            self._member(entry.id, pipeline, part.outline, (origin.name, *part.others)) for part in entry.said.parts
+        )
+        if self.keeps and any(part.others for part in entry.said.parts):
+            self.members[entry.id] = members
+        for member in members:
+            self.ledger.add(member.shape.demand, member.places)
+            if not member.shape.clean:
+                yield from self._classes.findings(self._audit.run(entry.id, member.outline, member.places))
+            if member.shape.needed:
+                yield from self.routes(entry.id, origin, member)
+        yield from self._numbers(entry, pipeline, members)
+
+    def _note(self, name: str, pipeline: str, origin: str) -> None:
+        """Count a workload that the fleet asks for."""
+        listed = self.listed[pipeline]
+        if origin in listed:
+            self.odd[name] += 1
+        listed.add(origin)
+
+    def _member(self, name: str, pipeline: Pipeline, outline: Outline, places: Places) -> Member:
+        shape = self._classes.of(
+            pipeline.name, outline, places, lambda: self._audit.run(name, outline, places)
+        )  # fmt: skip
+        seen = self._audit.seen.sites
+        for place in (*shape.running, *shape.spare):
+            seen.add(places[place])
+        return Member(shape, outline, places)
+
+    def _said(self, entry: WorkloadEntry, pipeline: Pipeline, origin: Site) -> Iterator[Finding]:
+        """Yield what is wrong with what a plan says of a workload, whichever sites serve it."""
+        if entry.origin != origin.name:
+            yield Finding("plan/workload", entry.id, "origin", origin.name, entry.origin)
+        rate = rate_of(pipeline, origin)
+        key = (entry.said, pipeline.name, rate)
+        found = self._facts.get(key)
+        if found is None:
+            found = self._facts[key] = tuple(presence.facts(entry, pipeline, rate))
+        for finding in found:
+            yield Finding(finding.code, entry.id, finding.subject, finding.expected, finding.found)
+
+    def routes(self, name: str, origin: Site, member: Member, lost: Lost = NOTHING) -> Iterator[Finding]:
+        """Yield each flow that does not take the best of its permitted routes."""
+        shape, places = member.shape, member.places
+        known = self._audit.bench(shape.run.pipeline.metadata.tenant).routes
+        for need in shape.needed:
+            route = tuple([places[place] for place in need.route])
+            source, target = places[need.source], places[need.target]
+            best = known.best(need.label, source, target, origin, waits=need.waits, lost=lost)
+            if best != route:
+                expected = " ".join(best) if best else "no such flow: no route is permitted"
+                yield Finding("plan/route", name, ">".join(need.flow), expected, " ".join(route))
+
+    def slowest(self, member: Member, *, exactly: bool = False) -> float | Fraction | None:
+        """Return the microseconds of an assignment's slowest path; None when the plan lacks what it takes."""
+        shape, places = member.shape, member.places
+        if shape.timing is None:
+            return None
+        known = self._audit.bench(shape.run.pipeline.metadata.tenant).routes
+        measures = [known.measure(tuple([places[place] for place in route])) for route in shape.routes]
+        return shape.timing.slowest(measures, Fraction) if exactly else shape.timing.slowest(measures, _over)
+
+    def too_slow(self, name: str, pipeline: Pipeline, member: Member, time: float | Fraction) -> Iterator[Finding]:
+        """Yield a finding when an assignment's slowest path exceeds the objective; close to it, exactly."""
+        limit = pipeline.spec.latency
+        if limit is None or time < limit * (1 - 1e-9):
+            return
+        exactly = self.slowest(member, exactly=True)
+        if exactly is not None and exactly > limit:
+            found = f"{float(exactly / 1000):.3f} ms"
+            yield Finding("plan/latency", name, "objective", f"at most {limit / 1000} ms", found)
+
+    def _numbers(self, entry: WorkloadEntry, pipeline: Pipeline, members: tuple[Member, ...]) -> Iterator[Finding]:
+        slowest = 0.0
+        for member in members:
+            time = self.slowest(member)
+            if time is None:
+                break
+            yield from self.too_slow(entry.id, pipeline, member, time)
+            slowest = max(slowest, float(time))
+        else:
+            if not near(entry.modelled, slowest / 1000, absolute=HALF_A_MICROSECOND):
+                yield Finding("plan/latency", entry.id, "modelled", f"{slowest / 1000:.3f} ms", f"{entry.modelled} ms")
+        cost = sum(self._prices.part(member.shape.demand, member.places) for member in members)
+        if entry.cost_per_hour is None or not near(entry.cost_per_hour, cost, absolute=MICRO):
+            yield Finding("plan/cost", entry.id, "costPerHour", f"{cost:.6f}", str(entry.cost_per_hour))
+
+    def missing(self) -> Iterator[Finding]:
+        """Yield every workload that is missing, unknown, or there twice; unplaced ones are there, too."""
+        snapshot = self._audit.snapshot
+        for unplaced in self._audit.document.unplaced:
+            known = snapshot.workload(unplaced.id)
+            if known is None:
+                self.odd[unplaced.id] += 1
+            else:
+                self._note(unplaced.id, known[0].name, known[1].name)
+        for name, times in sorted(self.odd.items()):
+            known = snapshot.workload(name)
+            expected = "once" if known else "no such workload"
+            yield Finding("invariant/1", name, "workload", expected, f"listed {times + (known is not None)} times")
+        for pipeline, origins in snapshot.origins.items():
+            for origin in origins:
+                if origin not in self.listed[pipeline]:
+                    yield Finding("invariant/1", f"{pipeline}@{origin}", "workload", "once", "listed 0 times")

@@ -95,8 +95,9 @@ def a_rule_of(random: Random, index: int, theme: Theme, *, own: bool) -> Shape:
 
 def rules_of(random: Random, least: int, most: int, theme: Theme, *, own: bool) -> list[Shape]:
     """Return rules; more often than not the first permits everything, so that the others decide."""
-    found = [a_rule_of(random, index, theme, own=own) for index in range(random.randint(least, most))]
-    if found and random.random() < 0.75 - (0.35 if theme.effect == "permit" else 0):
+    count = max(least, random.randint(-1, most))
+    found = [a_rule_of(random, index, theme, own=own) for index in range(count)]
+    if found and random.random() < (0.5 if theme.effect == "permit" and own else 0.85):
         sure = {} if own else {"confidence": "high"}
         found[0] = {"id": "r0", "effect": "permit", "data": "all", "activities": "all", "source": "random", **sure}
     return found
@@ -155,7 +156,7 @@ def an_atom_of(random: Random) -> Any:
     """Return an atom of which some facts are missing."""
     return an_atom(
         random.choice(CLASSES),
-        law=None if random.random() < 0.1 else sorted(some_of(random, COUNTRIES)),
+        law=None if random.random() < 0.08 else sorted(some_of(random, COUNTRIES)),
         **perhaps(
             random, 0.75, identifiability=lambda: random.choice(KINDS),
             purposes=lambda: sorted(some_of(random, PURPOSES)), key_ref=lambda: random.choice(("one", "two")),
@@ -167,7 +168,7 @@ def a_label_of(random: Random) -> Label:
     """Return a label of one to three classes, or now and then the unlabelled one."""
     return (
         UNKNOWN_LABEL
-        if random.random() < 0.08
+        if random.random() < 0.05
         else join((an_atom_of(random),) for _ in range(random.choice((1, 1, 1, 2, 3))))
     )
 
@@ -177,20 +178,20 @@ def a_policy_of(random: Random) -> tuple[Policy, dict[str, Pack]]:
     names, theme = ("p1", "p2")[: random.choice((0, 1, 1, 2))], Theme.of(random)
     packs = [
         a_pack(
-            name, *rules_of(random, 0, 3, theme, own=False),
+            name, *rules_of(random, random.choice((0, 1, 1, 1)), 3, theme, own=False),
             data="all" if random.random() < 0.6 else some_of(random, CLASSES),
             countries="all" if random.random() < 0.5 else some_of(random, REGIONS, 4),
             jurisdiction=["EU", "CH", "US"] if random.random() < 0.8 else some_of(random, REGIONS),
         )
         for name in names
     ]  # fmt: skip
-    own = rules_of(random, 0, 4, theme, own=True)
+    own = rules_of(random, random.choice((0, 1, 1, 1)), 4, theme, own=True)
     waived = [rule["id"] for rule in own if rule["effect"] != "permit" and random.random() < 0.3]
     adopted = [f"{layer}/r{index}" for layer in ("org", *names) for index in range(4) if random.random() < 0.2]
     policy = a_policy(
         packs=list(names),
         adopt=adopted,
-        instruments=[an_instrument_of(random) for _ in range(random.randint(0, 3))],
+        instruments=[an_instrument_of(random) for _ in range(random.randint(0, 4))],
         noPack=[
             {"country": random.choice(COUNTRIES), "until": random.choice(DAYS), "reason": "r", "by": "b",
              **perhaps(random, 0.5, data=lambda: random.choice(CLASSES))}
@@ -210,8 +211,8 @@ def an_instrument_of(random: Random) -> Shape:
         basis=lambda: random.choice(BASES),
     )  # fmt: skip
     return {
-        "type": random.choice(("scc", "bcr")), "exporter": random.choice(NAMES), "importer": random.choice(NAMES),
-        "data": random.choice(CLASSES), **ends,
+        "type": random.choice(("scc", "bcr")), "exporter": random.choice(("a", "a", "Somebody", *NAMES)),
+        "importer": random.choice(("b", "b", "Somebody", *NAMES)), "data": random.choice(("user", *CLASSES)), **ends,
     }  # fmt: skip
 
 
@@ -230,7 +231,7 @@ def a_world(random: Random, questions: int = 2) -> World:
     """Return a world in which this many labels are asked about."""
     policy, packs = a_policy_of(random)
     a, b = a_site_of(random, "a", links=[a_link_of(random, "b")]), a_site_of(random, "b")
-    purposes = (None, None, None, None, None, *PURPOSES)
+    purposes = (*[None] * 8, *PURPOSES)
     asked = tuple((a_label_of(random), random.choice(purposes)) for _ in range(questions))
     return World(policy, packs, a, b, asked)
 

@@ -232,7 +232,7 @@ def _entries(node: ast.Dict) -> Iterator[ast.AST]:
 
 
 def _statement(node: ast.stmt) -> Iterator[ast.AST]:
-    if isinstance(node, ast.Return):
+    if isinstance(node, ast.Return) and node.value is not None:
         yield from (_with(node, value=ast.Constant(value)) for value in (None, True, False))
     elif isinstance(node, (ast.Expr, ast.AugAssign, ast.For)):
         yield ast.Pass()

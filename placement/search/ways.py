@@ -168,7 +168,7 @@ def reverse(ways: Ways, hop: int) -> int:
     return int(low)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=True)  # type: ignore[call-overload]  # makes arrays, also where callers may not
 def _is_before(ways: Ways, mask: int, a: int, near: int, other: int, b: int) -> bool:
     """Return whether the path from a over `near` to b has names before those of the one over `other`."""
     ours, theirs = np.empty(ways.longest, np.int64), np.empty(ways.longest, np.int64)

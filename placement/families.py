@@ -16,9 +16,10 @@ from placement.graph import exact
 from placement.instance import Workload
 from placement.ledger import link_loads
 from placement.levers import Lever
-from placement.oracle import Way, soonest_us
+from placement.oracle import Way
 from placement.relaxations import PLENTY
 from placement.solution import HOP_LIMIT, latency_us
+from placement.soonest import soonest_us
 from placement.words import bandwidth, counted, duration, rate, size
 from sites.site import Hardware
 
@@ -92,8 +93,7 @@ def _latency(bench: Bench, what: str, rest: Change) -> Levers:
     free = rest.then(without({"latency"}))
     way = bench.best(free)
     if now is not None and way is not None:
-        workload = bench.under(free)
-        graph = way.choice.graph
+        workload, graph = bench.under(free), way.choice.graph
         yield Lever(
             now,
             ceil(latency_us(workload, way.choice)),
@@ -272,8 +272,7 @@ def _new_link(family: str) -> Callable[..., Levers]:
 
 def _intermittent(bench: Bench, what: str, rest: Change) -> Levers:
     waiting = bench.problem.network.intermittent
-    home = bench.workload.origin.name
-    for site in sorted(waiting, key=lambda name: (name != home, name))[:MOST_PLACES]:
+    for site in sorted(waiting, key=lambda name: (name != bench.workload.origin.name, name))[:MOST_PLACES]:
         yield _once(Change(f"{site} connected at all times", changes.always_connected(site)))
 
 

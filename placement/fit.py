@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
 
-from placement.candidates import Option, PoolKey
+from placement.candidates import Pool, PoolKey
 from placement.capacity import Demand, pack
 from placement.cost import EIGHTHS
 from placement.graph import exact
@@ -18,6 +18,16 @@ Fit = bool | None
 """Whether replicas lie on the nodes; None is unknown."""
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What one workload's `users`, stages of it, take of a pool: load over utilisation, and stores."""
+
+    pool: Pool
+    wanted: Fraction
+    stores: Mapping[str, int]
+    users: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Packer:
     """Asks whether a group holds what others have there and one workload's own; answers are remembered."""
@@ -25,36 +35,30 @@ class Packer:
     room: Room
     _known: dict[tuple[object, ...], Fit] = field(default_factory=dict)
 
-    def fits(self, at: GroupKey, own: Mapping[PoolKey, tuple[Option, Fraction, Mapping[str, int]]]) -> Fit:
-        """Return whether the group holds `own` (option, load over utilisation, stores) beside what is there."""
-        key = (at, *((pool, wanted, tuple(stores)) for pool, (_, wanted, stores) in sorted(own.items())))
+    def fits(self, at: GroupKey, own: Mapping[PoolKey, Own]) -> Fit:
+        """Return whether the group holds `own` beside what is there."""
+        key = (at, *sorted((pool, mine.users) for pool, mine in own.items()))
         if key not in self._known:
             demands, group = self._demands(at, own)
             self._known[key] = fits(group, demands)
         return self._known[key]
 
-    def _demands(
-        self, at: GroupKey, own: Mapping[PoolKey, tuple[Option, Fraction, Mapping[str, int]]]
-    ) -> tuple[list[Demand], Hardware]:
+    def _demands(self, at: GroupKey, own: Mapping[PoolKey, Own]) -> tuple[list[Demand], Hardware]:
         there = self.room.pools.get(at, {})
         demands = [load.demand for key, load in there.items() if key not in own]
-        group = None
-        for key, (option, wanted, stores) in own.items():
-            pool = option.pool
-            assert pool is not None
-            other, group = there.get(key), pool.group
+        for key, mine in own.items():
+            other = there.get(key)
             held = other.stores if other else {}
-            whole = wanted + (other.wanted if other else 0)
-            demands.append(Demand(pool, ceil(whole / pool.throughput), {**held, **stores}))
-        assert group is not None
-        return demands, group
+            whole = mine.wanted + (other.wanted if other else 0)
+            demands.append(Demand(mine.pool, ceil(whole / mine.pool.throughput), {**held, **mine.stores}))
+        return demands, next(mine.pool.group for mine in own.values())
 
 
 def fits(group: Hardware, demands: Sequence[Demand]) -> Fit:
-    """Return whether replicas lie on a group: no when their volume forbids it, yes when first fit does it."""
-    if _exceeds(group, demands):
-        return False
-    return True if pack(group, demands, {}) is not None else None
+    """Return whether replicas lie on a group: yes when first fit does it, no when their volume forbids it."""
+    if pack(group, demands, {}) is not None:
+        return True
+    return False if _exceeds(group, demands) else None
 
 
 def _exceeds(group: Hardware, demands: Sequence[Demand]) -> bool:

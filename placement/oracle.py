@@ -13,11 +13,11 @@ from math import ceil
 
 from placement.candidates import Option, Pool, PoolKey
 from placement.cost import egress_per_hour
-from placement.fit import Fit, Packer
+from placement.fit import Fit, Own, Packer
 from placement.graph import ANSWER, INPUT, Edge, Graph
 from placement.instance import Workload
 from placement.latency import flow_us
-from placement.ledger import EMPTY, GroupKey, Room, added_cost, link_loads
+from placement.ledger import GroupKey, Room, added_cost, link_loads
 from placement.model import possible
 from placement.pipeline import Stage
 from placement.problem import Problem
@@ -61,25 +61,14 @@ def best_way(
     for graph in graphs:
         options = possible(workload, graph)
         if options is not None:
-            tree = _Tree(problem, workload, room, graph, options, packer, any_will_do)
+            tree = Tree(problem, workload, room, graph, options, packer, any_will_do)
             if (way := tree.best()) is not None:
                 return way
     return None
 
 
-def soonest_us(problem: Problem, workload: Workload, graph: Graph) -> int | None:
-    """Return the least latency over one graph with nobody in the way, in whole microseconds; None when no way is.
-
-    A lower bound: exact where no stage waits for two others.
-    """
-    options = possible(workload, graph)
-    if options is None:
-        return None
-    tree = _Tree(problem, workload, EMPTY, graph, options, Packer(EMPTY), any_will_do=True)
-    home = workload.origin.name
-    tree.bound_times()
-    soonest = max((tree.soonest(e, home) for e in graph.edges if e.source == INPUT and e.counts), default=0.0)
-    return ceil(soonest * (1 - MARGIN))
+_Flow = tuple[float, float]
+"""Cost per hour, and microseconds."""
 
 
 @dataclass(slots=True)
@@ -89,13 +78,13 @@ class _Branch:
     options: dict[str, Option] = field(default_factory=dict)
     wanted: dict[PoolKey, Fraction] = field(default_factory=dict)
     stores: dict[PoolKey, dict[str, int]] = field(default_factory=dict)
-    hops: dict[tuple[str, str], float] = field(default_factory=dict)
+    users: dict[PoolKey, tuple[str, ...]] = field(default_factory=dict)
     finished: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
-class _Tree:
-    """The search over one graph."""
+class Tree:
+    """The search over one graph; `bound_times` and `soonest` are of use without it."""
 
     problem: Problem
     workload: Workload
@@ -111,15 +100,17 @@ class _Tree:
     _left: dict[tuple[str, str], float] = field(default_factory=dict)
     _wants: dict[str, Fraction] = field(default_factory=dict)
     _times: dict[PoolKey, float] = field(default_factory=dict)
-    _costs: dict[tuple[PoolKey, Fraction, Fraction], Fraction] = field(default_factory=dict)
+    _costs: dict[tuple[PoolKey, str], Fraction] = field(default_factory=dict)
     _into: dict[str, list[Edge]] = field(default_factory=dict)
-    _flows: dict[tuple[str, str, str, str], tuple[float, float, tuple[tuple[str, str], ...]] | None] = field(
-        default_factory=dict
-    )
+    _answers: dict[str, list[Edge]] = field(default_factory=dict)
+    _flows: dict[tuple[str, str, str, str], _Flow | None] = field(default_factory=dict)
 
     def best(self) -> Way | None:
         """Return the cheapest way, or None. Raises UnsureError."""
-        self._into = {s.name: [e for e in self.graph.edges if e.target == s.name] for s in self.graph.stages}
+        for stage in self.graph.stages:
+            self._into[stage.name] = [edge for edge in self.graph.edges if edge.target == stage.name]
+            sent = (edge for edge in self.graph.edges if edge.source == stage.name)
+            self._answers[stage.name] = [edge for edge in sent if edge.target == ANSWER]
         if self.workload.limit_us is not None:
             self.bound_times()
         self._bound_costs()
@@ -130,8 +121,8 @@ class _Tree:
 
     # what any completion needs at least
 
-    def _flow(self, edge: Edge, a: str, b: str) -> tuple[float, float, tuple[tuple[str, str], ...]] | None:
-        """Return (cost per hour, microseconds, hops) of a flow between two sites; None when no route joins them."""
+    def _flow(self, edge: Edge, a: str, b: str) -> _Flow | None:
+        """Return cost and time of a flow between two sites; None when no route joins them."""
         key = (edge.source, edge.target, a, b)
         if key not in self._flows:
             route = self.workload.route(edge, a, b)
@@ -139,7 +130,7 @@ class _Tree:
             if route is not None:
                 cost = egress_per_hour(self.workload.rate * edge.share, edge.bytes, route.price) if route.hops else 0
                 time = flow_us(edge.bytes, route) if edge.counts and route.hops else 0
-                self._flows[key] = float(cost), float(time), route.hops
+                self._flows[key] = float(cost), float(time)
         return self._flows[key]
 
     def _sites(self, end: str) -> list[str]:
@@ -184,7 +175,7 @@ class _Tree:
     def _alone(self, stage: Stage, option: Option, seen: Mapping[PoolKey, int]) -> float:
         cost = 0.0
         if option.pool is not None and seen[option.pool.key] == 1:
-            cost = float(self._more(option.pool, NOTHING, self._wanted(stage)))
+            cost = float(self._more(option.pool, NOTHING, stage))
         for edge in self._into[stage.name]:
             flows = (self._flow(edge, site, option.site) for site in self._sites(edge.source))
             cost += min((flow[0] for flow in flows if flow is not None), default=0.0)
@@ -202,13 +193,15 @@ class _Tree:
             self._times[option.pool.key] = float(self.workload.stage_time(option))
         return self._times[option.pool.key]
 
-    def _more(self, pool: Pool, before: Fraction, wanted: Fraction) -> Fraction:
-        """Return what `wanted` more of a pool costs per hour, `before` being this workload's own already."""
-        known = (pool.key, before, wanted)
-        if known not in self._costs:
+    def _more(self, pool: Pool, before: Fraction, stage: Stage) -> Fraction:
+        """Return what a stage costs more of a pool per hour, `before` being this workload's own already."""
+        known = (pool.key, stage.name)
+        if before or known not in self._costs:
             other = self.room.pool(pool.key)
             there = before + (other.wanted if other else 0)
-            replicas = ceil((there + wanted) / pool.throughput) - ceil(there / pool.throughput)
+            replicas = ceil((there + self._wanted(stage)) / pool.throughput) - ceil(there / pool.throughput)
+            if before:
+                return replicas * pool.per_hour
             self._costs[known] = replicas * pool.per_hour
         return self._costs[known]
 
@@ -245,11 +238,11 @@ class _Tree:
             cost += flow[0]
             if edge.counts:
                 begun = max(begun, branch.finished.get(edge.source, 0.0) + flow[1])
-        for edge in (e for e in self.graph.edges if e.source == stage.name and e.target == ANSWER):
-            flow = self._flow(edge, option.site, self.workload.origin.name)
-            if flow is None:
-                return None
-            cost += flow[0]
+        home = self.workload.origin.name
+        answers = [self._flow(edge, option.site, home) for edge in self._answers[stage.name]]
+        if None in answers:
+            return None
+        cost += sum(flow[0] for flow in answers if flow is not None)
         done = begun + self._time(option)
         limit = self.workload.limit_us
         counts = limit is not None and stage.name in self.graph.waiting
@@ -257,29 +250,31 @@ class _Tree:
             return None
         if option.pool is not None:
             before = branch.wanted.get(option.pool.key, NOTHING)
-            cost += float(self._more(option.pool, before, self._wanted(stage)))
+            cost += float(self._more(option.pool, before, stage))
         return cost, done
 
     def _descend(
         self, index: int, stage: Stage, option: Option, branch: _Branch, cost: float, step: tuple[float, float]
     ) -> None:
-        wanted, stores = dict(branch.wanted), dict(branch.stores)
+        wanted, stores, users = dict(branch.wanted), dict(branch.stores), dict(branch.users)
         if option.pool is not None:
             key = option.pool.key
             wanted[key] = wanted.get(key, NOTHING) + self._wanted(stage)
             read = {} if stage.knowledge is None else {stage.knowledge: self.workload.stored[stage.knowledge]}
             stores[key] = {**stores.get(key, {}), **read}
-        options = {**branch.options, stage.name: option}
-        after = _Branch(options, wanted, stores, branch.hops, {**branch.finished, stage.name: step[1]})
+            users[key] = (*users.get(key, ()), stage.name)
+        after = _Branch(
+            {**branch.options, stage.name: option}, wanted, stores, users, {**branch.finished, stage.name: step[1]}
+        )
         if option.pool is not None and self._fits(after, (option.site, option.pool.key.hardware)) is False:
             return
         self._grow(index + 1, after, cost + step[0])
 
     def _fits(self, branch: _Branch, at: GroupKey) -> Fit:
-        by_key = {o.pool.key: o for o in branch.options.values() if o.pool is not None}
+        by_key = {o.pool.key: o.pool for o in branch.options.values() if o.pool is not None}
         own = {
-            key: (option, branch.wanted[key], branch.stores[key])
-            for key, option in by_key.items()
+            key: Own(pool, branch.wanted[key], branch.stores[key], branch.users[key])
+            for key, pool in by_key.items()
             if (key.site, key.hardware) == at
         }
         return self.packer.fits(at, own)

@@ -9,17 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from placement.bench import AS_IT_IS, Bench, Change, Court, UndecidedError, without
 from placement.causes import MOST_OF_A_PLAN, Cause, Reason, Repair, reason
+from placement.cost import money
 from placement.families import UNTOUCHED, levers, of_rate
 from placement.instance import Instance
 from placement.legal_relaxations import LEGAL
 from placement.levers import turn
+from placement.plan import Plan, RepairPlan
 from placement.solution import Choice, Failure
 from placement.words import any_of
 
 MOST_REPAIRS = 8
+MOST_NUMBERED = 5
+"""Causes of one workload whose numbers are looked for, the shortest first."""
+
+NO_NUMBER = "no number: no single change was found"
+NOT_ASKED = "not asked: shorter causes come first"
 CROWDING = ("capacity", "hardware:cpus", "hardware:disk", "hardware:memory", "link:bandwidth")
 """Families that a lower rate helps with."""
 
@@ -39,25 +47,31 @@ class Numbered:
 
 def numbered(bench: Bench, cause: Cause) -> Numbered:
     """Return how much of each family of a cause would just suffice, the ones before at their numbers."""
-    order = sorted(range(len(cause)), key=lambda index: (not cause[index].startswith(LEGAL), index))
-    words, done, ways, is_whole = {}, AS_IT_IS, [AS_IT_IS], True
-    for place, index in enumerate(order):
-        family = cause[index]
-        rest = done.then(without(cause[other] for other in order[place + 1 :]))
+    if not may_be_moved(cause):
+        return Numbered(tuple(map(_untold, cause)), ())
+    words: list[str] = []
+    done, ways, is_whole = AS_IT_IS, [AS_IT_IS], True
+    for index, family in enumerate(cause):
+        rest = done.then(without(cause[index + 1 :]))
         found = turn(bench, rest, levers(bench, family, rest))
-        words[index] = any_of([change.text for change in found]) if found else _without_number(family)
+        words.append(any_of([change.text for change in found]) if found else NO_NUMBER)
         is_whole = is_whole and bool(found)
         ways = [done.then(change) for change in found]
         done = ways[0] if found else done.then(without([family]))
-    return Numbered(tuple(words[index] for index in range(len(cause))), tuple(ways) if is_whole else ())
+    return Numbered(tuple(words), tuple(ways) if is_whole else ())
 
 
-def _without_number(family: str) -> str:
+def may_be_moved(cause: Cause) -> bool:
+    """Return whether nothing of a cause protects data: of what does, a price is told and no change proposed."""
+    return not any(family.partition(":")[0] in UNTOUCHED for family in cause)
+
+
+def _untold(family: str) -> str:
     if family.startswith(LEGAL):
         return "a rule of law, not a number: see its price"
     if family.partition(":")[0] in UNTOUCHED:
         return "what protects data, not a number"
-    return "no number: no single change was found"
+    return "not asked: what protects data stands against it too"
 
 
 def explanations(
@@ -88,8 +102,12 @@ def explanation(court: Court, name: str, left: int = MOST_OF_A_PLAN) -> tuple[Re
 def _numbered_and_priced(setting: Bench, beside: Bench, found: Reason) -> Reason:
     numbers: list[tuple[str, ...]] = []
     repairs: dict[str, Repair] = {}
+    asked = sorted((c for c in found.causes if may_be_moved(c)), key=lambda c: (len(c), c))[:MOST_NUMBERED]
     try:
         for cause in found.causes:
+            if may_be_moved(cause) and cause not in asked:
+                numbers.append((NOT_ASKED,) * len(cause))
+                continue
             one = numbered(setting, cause)
             numbers.append(one.numbers)
             priced = _priced(beside, one.changes)
@@ -115,3 +133,17 @@ def _priced(beside: Bench, offered: Iterable[Change]) -> dict[str, Repair]:
     """Return each change that is enough beside everybody else, with its price, by what it says."""
     ways = ((change, beside.best(change)) for change in offered)
     return {change.text: Repair(change.text, beside.dearer(change, way)) for change, way in ways if way is not None}
+
+
+def with_reason(plan: Plan, name: str, found: Reason) -> Plan:
+    """Return a plan that says of one workload why it is unplaced or degraded."""
+    repairs = tuple(RepairPlan(repair.change, money(repair.per_hour)) for repair in found.repairs)
+    said: dict[str, Any] = {
+        "kind": found.kind, "causes": found.causes, "numbers": found.numbers, "repairs": repairs,
+        "causes_complete": found.is_complete,
+    }  # fmt: skip
+    return replace(
+        plan,
+        workloads=tuple(replace(one, **said) if one.id == name else one for one in plan.workloads),
+        unplaced=tuple(replace(one, **said) if one.id == name else one for one in plan.unplaced),
+    )

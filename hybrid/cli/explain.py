@@ -47,7 +47,7 @@ def explain(
         if what is not None or site is not None:
             raise InputError("--prices is about the whole plan", advice=f"hybrid explain {plan} --prices")
         show_prices(problem_of(made, plan, fleet), output)
-        next_step(f"hybrid diff {plan} --fleet FLEET_WITH_ANOTHER_POLICY")
+        next_step(f"hybrid diff {plan} FLEET_WITH_ANOTHER_POLICY")
         return
     if what is None:
         _all(made, plan, output)
@@ -210,4 +210,4 @@ def _headline(made: Plan, workload: str) -> Iterator[str]:
         latency, cost = planned.latency_ms, f"{planned.cost_per_hour:.4f} {made.cost.currency}/h"
         limit = "" if latency.limit is None else f" of {latency.limit:.0f}"
         yield f"{latency.modelled:.1f}{limit} ms, its part of the cost {cost}"
-    yield from lacking(made, workload)
+    yield from lacking(made, {workload})

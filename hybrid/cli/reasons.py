@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from placement.plan import Plan, UnplacedPlan, WorkloadPlan
 
 MOST_CAUSES = 4
+MOST_NAMES = 6
 MOST_REPAIRS = 4
 
 
-def lacking(made: Plan, only: str | None = None) -> Iterator[str]:
-    """Yield who is unplaced or degraded, or one of them, with its causes, their numbers, and repairs with prices."""
-    for unplaced in made.unplaced:
-        if only in (None, unplaced.id):
-            yield from _told("unplaced", unplaced, made.cost.currency)
-    for workload in made.workloads:
-        if workload.status == "degraded" and only in (None, workload.id):
-            yield from _told("degraded", workload, made.cost.currency)
+def lacking(made: Plan, only: Collection[str] | None = None) -> Iterator[str]:
+    """Yield who is unplaced or degraded, or those of `only`: causes, their numbers, and repairs with prices.
+
+    Workloads of which the same is to be said are told of together.
+    """
+    told: dict[tuple[str, ...], list[str]] = {}
+    for status, found in who(made):
+        if only is None or found.id in only:
+            told.setdefault((status, str(found.kind), *_told(found, made.cost.currency)), []).append(found.id)
+    for (status, kind, *lines), names in told.items():
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        yield f"{status}  {', '.join(names[:MOST_NAMES])}{more} ({kind})"
+        yield from lines
+    if any("a rule of law" in line for _, _, *lines in told for line in lines):
+        yield "what each rule costs: hybrid explain PLAN --prices"
 
 
-def _told(status: str, found: UnplacedPlan | WorkloadPlan, currency: str) -> Iterator[str]:
-    yield f"{status}  {found.id} ({found.kind})"
+def who(made: Plan) -> Iterator[tuple[str, UnplacedPlan | WorkloadPlan]]:
+    """Yield (status, workload) for all that are unplaced or degraded."""
+    yield from (("unplaced", found) for found in made.unplaced)
+    yield from (("degraded", found) for found in made.workloads if found.status == "degraded")
+
+
+def _told(found: UnplacedPlan | WorkloadPlan, currency: str) -> Iterator[str]:
     numbers = found.numbers or ((),) * len(found.causes)
     for cause, words in list(zip(found.causes, numbers, strict=True))[:MOST_CAUSES]:
         said = f": {' and '.join(words)}" if words else ""
@@ -36,5 +49,3 @@ def _told(status: str, found: UnplacedPlan | WorkloadPlan, currency: str) -> Ite
         yield "  no set of up to three rules would place it if set aside"
     for repair in found.repairs[:MOST_REPAIRS]:
         yield f"  repair: {repair.change} ({repair.cost_per_hour:+.4f} {currency}/h)"
-    if any(family.startswith("residency:") for cause in found.causes for family in cause):
-        yield "  what the law costs is told by: hybrid explain PLAN --prices"

@@ -1,7 +1,8 @@
-"""`hybrid whatif`: plan again with something lost or changed, and show the difference."""
+"""`hybrid whatif`: plan again with something lost or changed, and show what that forces."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,59 +13,127 @@ from hybrid.cli.console import Output, OutputOption, emit, next_step, out
 from hybrid.errors import InputError
 
 if TYPE_CHECKING:
+    from placement.plan import Plan
     from placement.problem import Problem
+    from placement.review import Review
 
 app = typer.Typer(rich_markup_mode=None)
+
+Many = list[str] | None
 
 
 @app.command()
 def whatif(
     plan: Annotated[Path, typer.Argument(help="The plan.json that runs now.")],
-    lose: Annotated[list[str] | None, typer.Option(metavar="SITE", help="A site is gone, its origins with it.")] = None,
-    price: Annotated[list[str] | None, typer.Option(metavar="SITE=FACTOR", help="A site's prices times this.")] = None,
+    lose: Annotated[Many, typer.Option(metavar="SITE", help="A site is gone, its origins with it.")] = None,
+    lose_link: Annotated[Many, typer.Option("--lose-link", metavar="A--B", help="A wire is gone.")] = None,
+    price: Annotated[Many, typer.Option(metavar="SITE=FACTOR", help="A site's prices times this: 1.2 or x1.2.")] = None,
+    rate: Annotated[Many, typer.Option(metavar="PIPELINE=FACTOR", help="A pipeline's requests times this.")] = None,
+    nodes: Annotated[
+        Many, typer.Option(metavar="SITE=+N", help="Nodes more, or fewer, in each group of a site.")
+    ] = None,
+    instrument: Annotated[Many, typer.Option(metavar="TYPE", help="A transfer instrument falls.")] = None,
+    repeal: Annotated[Many, typer.Option(metavar="LAYER/RULE", help="A permit falls, of a pack or one's own.")] = None,
+    retire: Annotated[Many, typer.Option(metavar="MODEL", help="A model is retired.")] = None,
+    end_waivers: Annotated[bool, typer.Option("--end-waivers", help="Every waiver has ended.")] = False,
     fleet: Annotated[Path | None, typer.Option(help="The fleet of the plan; looked for beside it.")] = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Plan again, moving as little as possible, with a site lost or its prices changed; nothing is written."""
+    """Plan again, moving as little as possible, with something lost or changed; nothing is written."""
     from hybrid.cli.fleet_of import problem_of
-    from hybrid.cli.plan import lacking
-    from placement.difference import difference
+    from hybrid.cli.reasons import who
     from placement.engine import plan as decide
+    from placement.instance import instance_of
     from placement.plan import read_plan
-    from placement.supposition import with_prices, without_site
+    from placement.review import review
 
     made = read_plan(plan)
+    given = {
+        "lose": lose, "lose_link": lose_link, "price": price, "rate": rate, "nodes": nodes, "instrument": instrument,
+        "repeal": repeal, "retire": retire,
+    }  # fmt: skip
+    supposed = [(kind, text) for kind, texts in given.items() for text in texts or ()]
+    if not supposed and not end_waivers:
+        raise InputError("nothing is supposed", advice="give --lose SITE, --price SITE=1.2 or another; see --help")
     problem = problem_of(made, plan, fleet)
-    if not lose and not price:
-        raise InputError("nothing is supposed", advice="give --lose SITE or --price SITE=FACTOR")
-    for site in lose or ():
-        _require(problem, site)
-        problem = without_site(problem, site)
-    for text in price or ():
-        site, _, factor = text.partition("=")
-        _require(problem, site)
-        problem = with_prices(problem, site, _factor(factor))
-    then = decide(problem, current=made)
-    found = difference(made, then)
+    for kind, text in supposed:
+        problem = _supposed(problem, kind, text)
+    if end_waivers:
+        from placement.supposition import without_waivers
 
-    def show() -> None:
-        for line in (*(found.lines() if found else ["nothing that runs would differ"]), *lacking(then)):
-            out().print(line, markup=False)
-
-    emit(output, {**found.to_json(), "unplaced": [w.id for w in then.unplaced]}, show)
+        problem = without_waivers(problem)
+    then = decide(problem, current=made, is_explained=False)
+    found = review(made, then, instance_of(problem))
+    told = _explained(problem, then, found)
+    data = {
+        **found.to_json(),
+        "unplaced": [w.id for w in then.unplaced],
+        "because": {found.id: [list(cause) for cause in found.causes] for _, found in who(told) if found.causes},
+    }
+    emit(output, data, lambda: _print(_lines(found, told)))
     next_step(f"hybrid explain {plan} WORKLOAD/STAGE --not SITE")
 
 
-def _require(problem: Problem, site: str) -> None:
-    if site not in problem.sites:
-        raise InputError(f"no site {site!r}", advice=f"there are {', '.join(problem.sites)}")
+def _print(lines: Iterator[str]) -> None:
+    console = out()
+    for line in lines:
+        console.print(line, markup=False)
+
+
+def _explained(problem: Problem, then: Plan, found: Review) -> Plan:
+    """Return the plan with the reasons of some that fare worse: of each pipeline, one unplaced and one degraded."""
+    from placement.repairs import explanation, with_reason
+    from placement.standing import Standing
+
+    speaks: dict[tuple[str, str], str] = {}
+    for status in found.difference.statuses if found.difference is not None else ():
+        if status.workload in found.worse:
+            speaks.setdefault((status.workload.partition("@")[0], status.after), status.workload)
+    standing = Standing(problem, then)
+    for name in speaks.values():
+        then = with_reason(then, name, explanation(standing.court(name), name)[0])
+    return then
+
+
+def _lines(found: Review, told: Plan) -> Iterator[str]:
+    """Yield the review, and why those who fare worse do: one speaks for all of its pipeline."""
+    from hybrid.cli.reasons import lacking, who
+
+    yield from found.lines()
+    speak = {one.id for _, one in who(told) if one.causes_complete or one.causes} & set(found.worse)
+    yield from lacking(told, speak)
+    if others := len(found.worse) - len(speak):
+        yield f"and {others} more fare worse, whose reasons are told by planning anew"
+
+
+def _supposed(problem: Problem, kind: str, text: str) -> Problem:
+    """Return the problem with one supposition. Raises PlacementError or InputError for one that means nothing."""
+    from placement import supposition
+
+    plain = {
+        "lose": supposition.without_site, "lose_link": supposition.without_link, "repeal": supposition.without_permit,
+        "instrument": supposition.without_instrument, "retire": supposition.without_model,
+    }  # fmt: skip
+    if kind in plain:
+        return plain[kind](problem, text)
+    name, _, value = text.rpartition("=")
+    if kind == "nodes":
+        return supposition.with_nodes(problem, name, _whole(value))
+    return {"price": supposition.with_prices, "rate": supposition.with_rate}[kind](problem, name, _factor(value))
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"{text!r} is no number of nodes", advice="write it as --nodes dc-paris=+2") from None
 
 
 def _factor(text: str) -> Fraction:
     try:
-        factor = Fraction(text)
+        factor = Fraction(text.removeprefix("x"))
     except (ValueError, ZeroDivisionError):
         raise InputError(f"{text!r} is no factor", advice="write it as --price dc-paris=1.5") from None
     if factor < 0:
-        raise InputError("a price is never negative", advice="give a factor of zero or more")
+        raise InputError("neither a price nor a rate is negative", advice="give a factor of zero or more")
     return factor

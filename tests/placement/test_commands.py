@@ -65,6 +65,39 @@ def test_explain_not_there_gives_every_failing_decision(fleet: Path) -> None:
     assert all(decision["verdict"] != "permit" for decision in answer["decisions"])
 
 
+def test_explain_of_a_plan_tells_who_lacks_what_with_numbers_and_repairs(fleet: Path) -> None:
+    found = hybrid("explain", fleet / "plan.json")
+    assert "14 workloads: 12 placed, 2 degraded, 0 unplaced" in found.stdout
+    assert "because of hardware:memory: 670 MiB of memory on each node of box at clinic-jura" in found.stdout
+    assert "repair: 1 more node of box at clinic-brest (+0.0161 EUR/h)" in found.stdout
+
+
+def test_explain_of_a_workload_draws_the_path_of_its_latency(fleet: Path) -> None:
+    found = hybrid("explain", fleet / "plan.json", "patient-message@clinic-lyon")
+    lines = [line for line in found.stdout.splitlines() if " ms |" in line]
+    assert [line.rpartition("|")[2].split()[0] for line in lines] == [
+        "input", "triage", "triage", "draft", "draft", "recall",
+    ]  # fmt: skip
+    assert "clinic-lyon -> dc-paris" in lines[2]
+    assert lines[-1].endswith("(meanwhile)")
+
+
+def test_explain_of_a_stage_gives_the_price_of_every_site_where_it_may_be(fleet: Path) -> None:
+    found = hybrid("explain", fleet / "plan.json", "log-triage@clinic-lyon/sort", "--output", "json")
+    (stage,) = json.loads(found.stdout)["stages"]
+    dearer = {site["site"]: site["dearerPerHour"] for site in stage["sites"] if site["standing"] == "possible"}
+    assert dearer["dc-frankfurt"] > 0
+    assert dearer["dc-paris"] > dearer["dc-frankfurt"]
+
+
+def test_explain_prices_tells_what_each_rule_costs_and_proposes_nothing(fleet: Path) -> None:
+    found = hybrid("explain", fleet / "plan.json", "--prices", "--output", "json")
+    rules = {one["rule"]: one for one in json.loads(found.stdout)["rules"]}
+    assert rules["residency:clinics/health-stays-european-controlled"]["perMonth"] == pytest.approx(12.58, abs=0.01)
+    assert rules["noPack:US for system.operations"]["kind"] == "word"
+    assert not any(one["estimate"] for one in rules.values())
+
+
 def test_explain_not_there_gives_the_price_where_the_law_has_no_objection(fleet: Path) -> None:
     found = hybrid(
         "explain", fleet / "plan.json", "log-triage@clinic-lyon/sort", "--not", "dc-paris", "--output", "json"
@@ -80,6 +113,63 @@ def test_whatif_a_site_is_lost_shows_who_is_served_otherwise(fleet: Path) -> Non
     assert found.returncode == 0
     assert answer["moves"]
     assert all("dc-virginia" not in move["after"] for move in answer["moves"])
+
+
+def test_whatif_says_which_moves_are_forced_and_why_somebody_fares_worse(fleet: Path) -> None:
+    lost = hybrid("whatif", fleet / "plan.json", "--lose", "dc-paris")
+    assert lost.returncode == 0
+    assert "4 moves, 4 of them forced" in lost.stdout
+    assert "! patient-message/draft cannot stay at dc-paris: site:gone" in lost.stdout
+    assert "because of capacity: 1 more node of box at clinic-bern" in lost.stdout
+    assert "a month: 93.23 -> 55.50 EUR (-37.73)" in lost.stdout
+
+
+def test_whatif_supposes_several_things_at_once(fleet: Path) -> None:
+    words = ("--rate", "log-triage=x4", "--price", "dc-virginia=x20", "--nodes", "clinic-brest=+1")
+    found = hybrid("whatif", fleet / "plan.json", *words, "--output", "json")
+    answer = json.loads(found.stdout)
+    assert found.returncode == 0
+    assert {one["workload"]: one["after"] for one in answer["statuses"]} == {"patient-message@clinic-brest": "placed"}
+    assert answer["costPerMonth"]["after"] > answer["costPerMonth"]["before"]
+
+
+@pytest.fixture(scope="module")
+def stricter(fleet: Path) -> Path:
+    """Return the same fleet under a policy that keeps logs in Europe too."""
+    shutil.copytree(fleet / "fleet", fleet.parent / "stricter")
+    policy = fleet.parent / "stricter" / "policy.yaml"
+    rule = (
+        "{id: logs-too, effect: require, data: system.operations, activities: all, countries: [EU, EEA, CH], source: x}"
+    )
+    policy.write_text(policy.read_text().replace("  rules:\n", f"  rules:\n    - {rule}\n", 1))
+    return policy.parent
+
+
+def test_diff_with_another_policy_shows_what_becomes_illegal_what_moves_and_what_it_costs(
+    fleet: Path, stricter: Path
+) -> None:
+    found = hybrid("diff", fleet / "plan.json", stricter)
+    assert found.returncode == 0
+    assert "! log-triage/sort cannot stay at dc-virginia: residency:clinics/logs-too" in found.stdout
+    assert "6 moves, 6 of them forced" in found.stdout
+    assert "a month: 93.23 -> 105.49 EUR (+12.26)" in found.stdout
+    assert "next: hybrid plan" in found.stderr
+
+
+def test_diff_with_another_policy_refuses_in_ci_what_becomes_illegal(fleet: Path, stricter: Path) -> None:
+    found = hybrid("diff", fleet / "plan.json", stricter, "--legality", "--check", "--output", "json")
+    assert found.returncode == 1
+    assert {one["rules"][0] for one in json.loads(found.stdout)["illegal"]} == {"residency:clinics/logs-too"}
+    same = hybrid("diff", fleet / "plan.json", fleet / "fleet", "--check")
+    assert same.returncode == 0
+    assert "nothing that runs would differ" in same.stdout
+
+
+def test_diff_of_two_fleets_plans_the_first(fleet: Path, stricter: Path) -> None:
+    found = hybrid("diff", fleet / "fleet", stricter, *DAYS, "--output", "json")
+    answer = json.loads(found.stdout)
+    assert len(answer["moves"]) == 6
+    assert answer["worse"] == []
 
 
 def test_diff_of_a_plan_with_itself_is_nothing(fleet: Path) -> None:
@@ -118,6 +208,11 @@ def test_a_stale_plan_is_refused_with_the_input_that_changed(fleet: Path, tmp_pa
         (("plan", "FLEET", "--check-current"), "give --current PLAN"),
         (("plan", "FLEET", "--from", "2026-12-02", "--until", "2026-12-01"), "lies before"),
         (("diff", "PLAN", "FLEET/policy.yaml"), "this is no plan"),
+        (("diff", "FLEET", "PLAN"), "is no fleet"),
+        (("diff", "PLAN", "PLAN", "--check"), "say nothing of the law"),
+        (("explain", "PLAN", "log-triage@clinic-lyon", "--prices"), "about the whole plan"),
+        (("whatif", "PLAN", "--instrument", "scc"), "no instrument of type 'scc'"),
+        (("whatif", "PLAN", "--nodes", "dc-paris=many"), "no number of nodes"),
     ],
 )
 def test_wrong_words_end_with_two_and_say_what_to_do(fleet: Path, words: tuple[str, ...], message: str) -> None:

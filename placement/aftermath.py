@@ -32,6 +32,7 @@ class Aftermath:
     gone: set[str] = field(default_factory=set)
     served: dict[str, list[Serving]] = field(default_factory=dict)
     _left: dict[int, int] = field(default_factory=dict)
+    _hit: dict[int, list[int]] = field(default_factory=dict)
 
     def add(self) -> None:
         """Add everything to the model, after the last workload and before it is closed."""
@@ -61,6 +62,10 @@ class Aftermath:
             for columns in groups:
                 programme.row([*((column, 1.0) for column in columns), (touched, -1.0)], upper=0.0)
             programme.row([(touched, 1.0), *((c, -1.0) for columns in groups for c in columns)], upper=0.0)
+            hit = {column for columns in groups for column in columns}
+            for spots in (spots for serving in servings for spots in serving.spots.values()):
+                parts = [spot.part for spot in spots if spot.chosen in hit]
+                self._hit |= {spot.part: parts for spot in spots}
 
     def _serve(self, workload: Workload, shared: Shared) -> None:
         """Serve a survivor where it is touched, with fallbacks only if it needs them already."""
@@ -93,11 +98,17 @@ class Aftermath:
         return [(name, self._left_of(name, column), amount) for name, column, amount in loads if name not in self.gone]
 
     def _left_of(self, name: str, column: int) -> int:
+        """Return the column of what is left of one: all of it, or nothing when its workload is touched.
+
+        A stage that is at one of the spots that are hit is at no other, so that these may be counted beside each of the
+        others: without that, half a workload here and half there would look as if the loss of either ended both.
+        """
         touched = self.touched.get(name)
         if touched is None:
             return column
         if column not in self._left:
             programme = self.model.programme
             left = self._left[column] = programme.column(whole=False)
-            programme.row([(column, 1.0), (touched, -1.0), (left, -1.0)], upper=0.0)
+            beside = [(other, 1.0) for other in self._hit.get(column, ()) if other != column]
+            programme.row([(column, 1.0), *beside, (touched, -1.0), (left, -1.0)], upper=0.0)
         return self._left[column]

@@ -30,6 +30,9 @@ __all__ = ["NAME", "Current", "can_all_be_placed", "components", "solve"]
 
 NAME = "exact"
 MOST_CUTS = 50
+MOST_NODES_OF_LOSSES = 4000
+"""Fewer nodes for a model with losses, of which each costs more: what is not proved then has a bound all the same."""
+
 COST_SCALE = 1000
 """The dearest column of the cost goal becomes this, so that relative tolerances mean the same in every currency."""
 
@@ -86,6 +89,8 @@ class _Run:
         for name in members:
             model.add(instance.workloads[name], must=name in must)
         aftermaths = [Aftermath(model, loss) for loss in losses]
+        if aftermaths:
+            model.programme.most_nodes = MOST_NODES_OF_LOSSES
         for aftermath in aftermaths:
             aftermath.add()
         model.close()

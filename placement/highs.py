@@ -57,6 +57,7 @@ class Programme:
     upper: list[float] = field(default_factory=list)
     whole: list[bool] = field(default_factory=list)
     rows: list[tuple[dict[int, float], float, float]] = field(default_factory=list)
+    most_nodes: int = MOST_NODES
     _solver: Any = None
     _incumbent: list[float] | None = None
 
@@ -121,7 +122,7 @@ class Programme:
         import numpy as np
 
         solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        for name, value in {**OPTIONS, "mip_max_nodes": MOST_NODES}.items():
+        for name, value in {**OPTIONS, "mip_max_nodes": self.most_nodes}.items():
             solver.setOptionValue(name, value)
         model = highspy.HighsLp()
         model.num_col_, model.num_row_ = len(self.lower), len(self.rows)

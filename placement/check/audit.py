@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from placement.check.declassifying import lowering
 from placement.check.document import AssignmentEntry, FallbackEntry, FlowEntry, Outline, Places, StageEntry
 from placement.check.evaluator import Judge
-from placement.check.graph import ANSWER, INPUT, Graph, graph, replacements
+from placement.check.graph import ANSWER, INPUT, Flow, Graph, replacements
+from placement.check.graph import graph as graph_of
 from placement.check.labels import Labels
 from placement.check.questions import Questions
+from placement.check.result import Finding
 from placement.check.routes import NOTHING, Lost, Routes
 from placement.check.schema import PlanDocument, PoolEntry, PoolKey
 from placement.check.snapshot import Snapshot, rate_of
@@ -22,9 +24,31 @@ from sites.country import country_of
 from sites.site import Site
 
 
+@lru_cache(maxsize=65536)
 def exact(number: float) -> Fraction:
     """Return the decimal that a float was written as."""
     return Fraction(str(number))
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """What flows and stages of a graph carry at a rate of requests per second: exactly, and as a plan's floats."""
+
+    rates: Mapping[Flow, Fraction]
+    paces: Mapping[Flow, float]
+    sizes: Mapping[Flow, int]
+    stages: Mapping[str, Fraction]
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, graph: Graph, rate: Fraction) -> Volume:
+        """Return the volume of a pipeline's graph."""
+        rates = {flow: rate * exact(graph.share(flow)) for flow in graph.flows}
+        return cls(
+            rates,
+            {flow: float(found) for flow, found in rates.items()},
+            {flow: graph.size(flow, pipeline.spec.input.size) for flow in graph.flows},
+            {name: rate * exact(stage.share) for name, stage in graph.stages.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -45,6 +69,7 @@ class Run:
     graph: Graph
     labels: Labels
     rate: Fraction
+    volume: Volume
     lost: Lost = NOTHING
     usual: frozenset[tuple[str, str]] | None = None
 
@@ -69,18 +94,9 @@ class Run:
             return self.origin.name
         return self.stages[end].site if end in self.stages else None
 
-    def flow_rate(self, flow: tuple[str, str]) -> Fraction:
-        """Return the requests per second on a flow."""
-        return self.rate * exact(self.graph.share(flow))
-
-    def flow_bytes(self, flow: tuple[str, str]) -> int:
-        """Return the bytes of one request on a flow."""
-        return self.graph.size(flow, self.pipeline.spec.input.size)
-
     def fails_over(self, stage: str, site: str) -> bool:
         """Return whether a stage runs at a site only because something failed: as a fallback, or after a loss."""
-        declared = any(stage == each.name for each in self.pipeline.spec.stages)
-        return not declared or (self.usual is not None and (stage, site) not in self.usual)
+        return stage in self.graph.instead or (self.usual is not None and (stage, site) not in self.usual)
 
 
 @dataclass(frozen=True)
@@ -116,6 +132,8 @@ class Audit:
         self._benches: dict[str, Bench] = {}
         self._labels: dict[tuple[str, str | None], Labels] = {}
         self._graphs: dict[tuple[str, tuple[tuple[str, str], ...]], Graph] = {}
+        self._volumes: dict[tuple[Graph, Fraction], Volume] = {}
+        self._clean: set[tuple[object, ...]] = set()
 
     @property
     def runs(self) -> list[Run]:
@@ -152,8 +170,17 @@ class Audit:
         """Return the graph of a pipeline in which fallbacks serve for the stages that they replace."""
         key = (pipeline.name, tuple(sorted(replaced.items())))
         if key not in self._graphs:
-            self._graphs[key] = graph(pipeline, replaced)
+            self._graphs[key] = graph_of(pipeline, replaced)
         return self._graphs[key]
+
+    def clean(self, key: tuple[object, ...], findings: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+        """Yield findings; when there are none, never look again at what has the same key: all that they hang on."""
+        if key in self._clean:
+            return
+        found = list(findings())
+        if not found:
+            self._clean.add(key)
+        yield from found
 
     def run(
         self,
@@ -170,8 +197,10 @@ class Audit:
         pipeline, origin = known
         self.bench(pipeline.metadata.tenant)
         replaced = replacements(pipeline, [kind.stage for kind, _ in outline.stages])
-        rate = rate_of(pipeline, origin) * exact(outline.fraction)
+        graph, rate = self.graph(pipeline, replaced), rate_of(pipeline, origin) * exact(outline.fraction)
+        if (graph, rate) not in self._volumes:
+            self._volumes[graph, rate] = Volume.of(pipeline, graph, rate)
         return Run(
-            name, AssignmentEntry.of(outline, places), pipeline, origin, self.graph(pipeline, replaced),
-            self.labels(pipeline, origin), rate, lost, usual,
+            name, AssignmentEntry.of(outline, places), pipeline, origin, graph, self.labels(pipeline, origin), rate,
+            self._volumes[graph, rate], lost, usual,
         )  # fmt: skip

@@ -13,7 +13,6 @@ from placement.check.load import Load
 from placement.check.presence import near
 from placement.check.result import Finding
 from placement.check.schema import PoolEntry, PoolKey
-from placement.check.snapshot import speed_on
 from sites.site import Hardware
 
 LINK_SHARE = Fraction(7, 10)
@@ -55,8 +54,7 @@ def pools(audit: Audit, load: Load, reserved: Mapping[PoolKey, Fraction]) -> Ite
 def throughput(audit: Audit, key: PoolKey) -> Fraction | None:
     """Return the requests per second of one replica of a pool; None when it has no speed there."""
     site, model, variant, hardware, _ = key
-    group, chosen = audit.snapshot.group(site, hardware), audit.snapshot.variant(model, variant)
-    speed = speed_on(chosen, group) if group and chosen else None
+    speed = audit.snapshot.speed(site, hardware, model, variant)
     return speed.throughput if speed else None
 
 

@@ -1,7 +1,7 @@
 """One judgement for each class of assignments: what no check can tell apart is looked at once.
 
-A class is an outline (all that the plan says but which sites), its pipeline, the profiles of its sites and of the links
-between them, and, after a loss, which stages run where they do not usually run. Why that is enough is said in
+A class is an outline (all that the plan says but which sites), its pipeline, the profiles of its sites, machines and
+links, and, after a loss, which stages run where they do not usually run. Why that is enough is said in
 `placement.check.profiles`; an outline also fixes which of its sites are one and the same, and which is the origin. What
 a class leaves open is weighed for each assignment by itself: whether its routes are the best, and all numbers that hang
 on links and prices. A class in which something was found is looked at member by member, so that findings name each.
@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from placement.check.audit import Audit, Run, exact
 from placement.check.document import Outline, Places
-from placement.check.latency import HERE, Flow, Timing, stage_time, timing_of
+from placement.check.graph import Flow
+from placement.check.latency import HERE, Timing, stage_time, timing_of
 from placement.check.load import Demand, Portion, Share, Traffic
 from placement.check.result import Finding
 from sites.data import Label
@@ -69,6 +70,7 @@ class Classes:
         self._shapes: dict[tuple[object, ...], Shape] = {}
         self._shares: dict[tuple[object, ...], Share] = {}
         self._traffic: dict[Fraction, Traffic] = {}
+        self._timings: dict[tuple[object, ...], Timing] = {}
         self._portions: dict[tuple[object, ...], Portion] = {}
 
     def of(self, name: str, outline: Outline, places: Places, make: Callable[[], Run], *usual: bool) -> Shape:
@@ -79,14 +81,15 @@ class Classes:
             usual: for each stage, in a failure, whether it runs where it usually does.
         """
         snapshot = self._audit.snapshot
-        kind, crossing = snapshot.profiles.kind, snapshot.crossing
+        kind, machine, crossing = snapshot.profiles.kind, snapshot.profiles.machine, snapshot.crossing
         try:
             kinds = tuple([kind(place) for place in places])
         except KeyError as missing:
             snapshot.site(str(missing.args[0]))
             raise
         hops = tuple([crossing(places[a], places[b]) for a, b in outline.hops]) if outline.hops else ()
-        key = (name, outline, kinds, hops, usual)
+        machines = tuple([machine(places[place], hardware) for place, hardware in outline.machines])
+        key = (name, outline, kinds, machines, hops, usual)
         shape = self._shapes.get(key)
         if shape is None:
             shape = self._shapes[key] = self._judged(make(), outline)
@@ -120,7 +123,7 @@ class Classes:
         for kind, place in outline.stages:
             stage = run.graph.stages.get(kind.stage)
             if stage and kind.model is not None and kind.variant is not None and kind.hardware is not None:
-                rate, shared = run.rate * exact(stage.share), stage.state == "shared"
+                rate, shared = run.volume.stages[kind.stage], stage.state == "shared"
                 use = (shared, run.pipeline.metadata.tenant, run.labels.of(kind.stage) if shared else ())
                 pool = (kind.model, kind.variant, kind.hardware, kind.partition)
                 found = (pool, rate, rate / exact(run.pipeline.spec.utilisation), stage.knowledge, use)
@@ -128,7 +131,7 @@ class Classes:
 
     def _traffic_of(self, run: Run, outline: Outline) -> Iterator[tuple[int, int, Traffic]]:
         for flow, _, _, route in _primary(run, outline):
-            bits = run.flow_rate(flow) * run.flow_bytes(flow) * 8
+            bits = run.volume.rates[flow] * run.volume.sizes[flow] * 8
             for a, b in pairwise(route):
                 yield a, b, self._traffic.setdefault(bits, Traffic(bits, float(bits * 3600 / (8 * 10**9))))
 
@@ -160,8 +163,12 @@ class Classes:
         left = {name for name in run.graph.optional if name not in run.stages}
         if any(flow not in run.flows and not left & set(flow) for flow in run.graph.flows):
             return None
-        sizes = {flow: run.flow_bytes(flow) for flow in run.graph.flows}
-        return timing_of(run.graph, own, {flow: routes.get(flow, HERE) for flow in run.graph.flows}, sizes)
+        numbers = tuple([routes.get(flow, HERE) for flow in run.graph.flows])
+        key = (run.graph, tuple(own.items()), numbers)
+        if key not in self._timings:
+            taken = dict(zip(run.graph.flows, numbers, strict=True))
+            self._timings[key] = timing_of(run.graph, own, taken, run.volume.sizes)
+        return self._timings[key]
 
 
 def _primary(run: Run, outline: Outline) -> Iterator[tuple[Flow, int, int, tuple[int, ...]]]:

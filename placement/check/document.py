@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from placement.check.labels import kept
 from placement.check.schema import AtomText, PoolKey
 from sites.data import Atom, Label
 
@@ -70,6 +71,7 @@ class Outline:
         flows: kind, place of the sender, place of the receiver, and those that the route passes.
         orders: of each stage that has one, the targets: kind and place, None where the plan names no site.
         hops: every pair of neighbours on a route, once.
+        machines: every hardware group that a stage runs on, with its place, once.
     """
 
     fraction: float
@@ -77,6 +79,7 @@ class Outline:
     flows: tuple[tuple[FlowKind, int, int, tuple[int, ...]], ...]
     orders: tuple[tuple[str, tuple[tuple[TargetKind, int | None], ...]], ...]
     hops: tuple[tuple[int, int], ...]
+    machines: tuple[tuple[int, str], ...]
 
 
 class Part(NamedTuple):
@@ -223,4 +226,4 @@ def label_of(atoms: tuple[AtomText, ...]) -> Label:
         )
         for atom in atoms
     )
-    return tuple(sorted(made, key=lambda atom: atom.data))
+    return kept(tuple(sorted(made, key=lambda atom: atom.data)))

@@ -29,7 +29,7 @@ def _numbers(run: Run, flow: tuple[str, str], entry: FlowEntry) -> Iterator[Find
     subject, ends = ">".join(flow), (run.site_of(flow[0]), run.site_of(flow[1]))
     if (entry.source, entry.target) != ends:
         yield Finding("plan/flow", run.id, subject, f"from {ends[0]} to {ends[1]}", f"{entry.source} to {entry.target}")
-    size, rate = run.flow_bytes(flow), float(run.flow_rate(flow))
+    size, rate = run.volume.sizes[flow], run.volume.paces[flow]
     if entry.kind.size != size:
         yield Finding("plan/flow", run.id, subject, f"{size} bytes", f"{entry.kind.size:.9g} bytes")
     if not near(entry.kind.rate, rate):

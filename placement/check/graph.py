@@ -4,23 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from placement.pipeline import Pipeline, PipelineSpec, Stage
 
 INPUT, ANSWER = "input", "answer"
 
+Flow = tuple[str, str]
+"""The stages, or ends of the graph, between which something flows."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Stages by name, and the flows between them as (from, to), the graph's two ends included.
 
     Attributes:
+        instead: fallback stages.
         optional: stages that reach no answer even in the whole pipeline: a degraded workload may leave them out.
     """
 
     stages: Mapping[str, Stage]
     flows: frozenset[tuple[str, str]]
     optional: frozenset[str] = frozenset()
+    instead: frozenset[str] = frozenset()
+
+    @cached_property
+    def idle(self) -> frozenset[str]:
+        """The asynchronous stages and all that only follow from them; no answer waits for these."""
+        idle = {name for name, stage in self.stages.items() if stage.is_async}
+        grown = True
+        while grown:
+            more = {flow[1] for flow in self.flows if flow[0] in idle and flow[1] != ANSWER} - idle
+            idle |= more
+            grown = bool(more)
+        return frozenset(idle)
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """The stages so that senders come first, and the answer at the end."""
+        left, order = set(self.stages), [INPUT]
+        while left:
+            ready = sorted(n for n in left if all(source in order for source, target in self.flows if target == n))
+            if not ready:
+                break
+            order += ready
+            left -= set(ready)
+        return (*order[1:], ANSWER)
+
+    @cached_property
+    def waited_for(self) -> Mapping[str, tuple[Flow, ...]]:
+        """The flows into each stage, and into the answer, that somebody waits for."""
+        kept = [flow for flow in sorted(self.flows) if not self.idle & set(flow)]
+        return {name: tuple(flow for flow in kept if flow[1] == name) for name in self.order}
 
     def is_async(self, flow: tuple[str, str]) -> bool:
         """Return whether a flow is asynchronous: its receiver is, or for an answer its sender."""
@@ -64,7 +99,8 @@ def graph(pipeline: Pipeline, replaced: Mapping[str, str]) -> Graph:
     kept = [name for name in dict.fromkeys(names) if name in answering or name in optional]
     ends = {INPUT, ANSWER, *kept}
     inside = frozenset(flow for flow in flows if flow[0] in ends and flow[1] in ends)
-    return Graph({name: everything[name] for name in kept}, inside, frozenset(optional))
+    instead = frozenset(kept) & {stage.name for stage in spec.fallbacks}
+    return Graph({name: everything[name] for name in kept}, inside, frozenset(optional), instead)
 
 
 def _flows(running: Mapping[str, Stage], spec: PipelineSpec, replaced: Mapping[str, str]) -> frozenset[tuple[str, str]]:

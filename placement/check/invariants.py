@@ -10,7 +10,7 @@ from placement.check.audit import Audit, Run
 from placement.check.classes import RunCheck
 from placement.check.graph import declared
 from placement.check.inputs import CHECKER, checker_digest
-from placement.check.labels import within
+from placement.check.labels import joined_with_keys, within
 from placement.check.questions import hired_by, parties_at
 from placement.check.result import Finding
 
@@ -77,7 +77,7 @@ def _relied_on(run: Run, stage: str) -> bool:
 def keys(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield each stage where pseudonymised data meets data under the same key, and identified data is not permitted."""
     for entry in run.assignment.stages:
-        if entry.stage in run.graph.stages:
+        if entry.stage in run.graph.stages and joined_with_keys(run.labels.of(entry.stage)):
             for decisions in residency.joined(audit, run, entry):
                 yield from residency.refusals(run, entry.stage, decisions, 17)
 

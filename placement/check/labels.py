@@ -157,10 +157,10 @@ class Labels:
     """Labels of one pipeline at one origin; the raw label of a stage, and what a recipient gets of it."""
 
     def __init__(self, pipeline: Pipeline, origin: Site, snapshot: Snapshot, lowering: Lowering) -> None:
-        self._stages = declared(pipeline.spec)
+        self.stages = declared(pipeline.spec)
         self.lowering = lowering
-        self._own = {name: own_label(stage, snapshot) for name, stage in self._stages.items()}
-        self._raw: dict[str, Label] = dict.fromkeys(self._stages, ())
+        self._own = {name: own_label(stage, snapshot) for name, stage in self.stages.items()}
+        self._raw: dict[str, Label] = dict.fromkeys(self.stages, ())
         self._raw[INPUT] = input_label(pipeline, origin)
         self._settle()
         self._kept = {name: kept(label or UNKNOWN_LABEL) for name, label in self._raw.items()}
@@ -181,7 +181,7 @@ class Labels:
         changed = True
         while changed:
             changed = False
-            for name, stage in self._stages.items():
+            for name, stage in self.stages.items():
                 parts = [self.lowering.lowered(source, name, self._raw[source]) for source in self._senders(stage)]
                 parts += [self._raw[fallback] for fallback in stage.fallback]
                 label = join([self._own[name], self._raw[name], *parts])
@@ -192,8 +192,8 @@ class Labels:
         """Yield who may send to a stage: a fallback that takes a declassifier's place lowers nothing itself."""
         for source in stage.after or (INPUT,):
             yield source
-            if source in self._stages:
-                yield from self._stages[source].fallback
+            if source in self.stages:
+                yield from self.stages[source].fallback
 
 
 class Lowering:

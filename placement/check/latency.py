@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import TypeVar
 
 from placement.check.audit import exact
-from placement.check.graph import ANSWER, INPUT, Graph
+from placement.check.graph import INPUT, Flow, Graph
 from placement.check.routes import Measure
-from placement.check.snapshot import Snapshot, speed_on
+from placement.check.snapshot import Snapshot
 from placement.pipeline import Pipeline
 
-Flow = tuple[str, str]
 N = TypeVar("N", float, Fraction)
 
 HERE = -1
@@ -71,44 +71,16 @@ def timing_of(
         routes: the number of each flow's route, or `HERE`.
         sizes: bytes of each flow.
     """
-    idle, order = _not_waiting(graph), _in_order(graph)
-    number = {INPUT: -1, **{name: index for index, name in enumerate(order)}}
+    number = {INPUT: -1, **{name: index for index, name in enumerate(graph.order)}}
     return Timing(
         tuple(
             Step(
-                Fraction(0) if name in idle else own.get(name, Fraction(0)),
-                tuple(
-                    (number[flow[0]], routes[flow], sizes[flow] * 8)
-                    for flow in sorted(graph.flows)
-                    if flow[1] == name and not idle & set(flow)
-                ),
+                Fraction(0) if name in graph.idle else own.get(name, Fraction(0)),
+                tuple((number[flow[0]], routes[flow], sizes[flow] * 8) for flow in graph.waited_for[name]),
             )
-            for name in order
+            for name in graph.order
         )
     )
-
-
-def _not_waiting(graph: Graph) -> set[str]:
-    """Return the asynchronous stages and all that only follow from them; no answer waits for these."""
-    idle = {name for name, stage in graph.stages.items() if stage.is_async}
-    grown = True
-    while grown:
-        more = {flow[1] for flow in graph.flows if flow[0] in idle and flow[1] != ANSWER} - idle
-        idle |= more
-        grown = bool(more)
-    return idle
-
-
-def _in_order(graph: Graph) -> list[str]:
-    """Return the stages so that senders come first, the answer last."""
-    left, order = set(graph.stages), [INPUT]
-    while left:
-        ready = sorted(n for n in left if all(source in order for source, target in graph.flows if target == n))
-        if not ready:
-            break
-        order += ready
-        left -= set(ready)
-    return [*order[1:], ANSWER]
 
 
 def stage_time(
@@ -117,7 +89,11 @@ def stage_time(
     """Return service and modelled waiting of a stage in microseconds; zero for a built-in one, None when unknown."""
     if model is None or variant is None or hardware is None:
         return Fraction(0)
-    group, chosen = snapshot.group(site, hardware), snapshot.variant(model, variant)
-    speed = speed_on(chosen, group) if group and chosen else None
-    load = exact(pipeline.spec.utilisation)
-    return None if speed is None else speed.service * (1 + load / (2 * (1 - load)))
+    speed = snapshot.speed(site, hardware, model, variant)
+    return None if speed is None else speed.service * _stretched(exact(pipeline.spec.utilisation))
+
+
+@lru_cache(maxsize=4096)
+def _stretched(load: Fraction) -> Fraction:
+    """Return how many times its service a stage lasts, waiting included."""
+    return 1 + load / (2 * (1 - load))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 
 from placement.check.audit import Audit, Run, exact
-from placement.check.document import StageKind, WorkloadEntry
+from placement.check.document import StageEntry, StageKind, WorkloadEntry
+from placement.check.graph import Flow
 from placement.check.result import Finding
-from placement.check.snapshot import serves, speed_on
+from placement.check.snapshot import serves
 from placement.pipeline import Pipeline, Stage
 from sites.noun import matches
 
@@ -62,23 +64,24 @@ def unplaced(audit: Audit) -> Iterator[Finding]:
 
 def graph_of(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield every stage and primary flow that is missing, needless or there twice."""
-    stages = Counter(entry.stage for entry in run.assignment.stages)
+    stages = tuple([entry.kind.stage for entry in run.assignment.stages])
+    flows = tuple([flow.ends for flow in run.assignment.flows if flow.kind.role == "primary"])
+    yield from audit.clean((run.graph, stages, flows), lambda: _graph_of(run, Counter(stages), Counter(flows)))
+
+
+def _graph_of(run: Run, stages: Counter[str], flows: Counter[Flow]) -> Iterator[Finding]:
     optional = run.graph.optional
     for name in sorted(run.graph.stages.keys() | stages.keys()):
         wanted = name in run.graph.stages
         if stages[name] != wanted and not (name in optional and stages[name] == 0):
-            yield Finding(
-                "invariant/1", run.id, name, "the stage once" if wanted else "no such stage", _times(stages[name])
-            )
-    flows = Counter(flow.ends for flow in run.assignment.flows if flow.kind.role == "primary")
+            expected = "the stage once" if wanted else "no such stage"
+            yield Finding("invariant/1", run.id, name, expected, _times(stages[name]))
     left_out = {name for name in optional if name not in stages}
     for flow in sorted(run.graph.flows | flows.keys()):
         wanted = flow in run.graph.flows and not left_out & set(flow)
         if flows[flow] != wanted:
-            subject = ">".join(flow)
-            yield Finding(
-                "invariant/1", run.id, subject, "the flow once" if wanted else "no such flow", _times(flows[flow])
-            )
+            expected = "the flow once" if wanted else "no such flow"
+            yield Finding("invariant/1", run.id, ">".join(flow), expected, _times(flows[flow]))
 
 
 def _times(count: int) -> str:
@@ -87,15 +90,24 @@ def _times(count: int) -> str:
 
 def placing(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield every stage that its site, model, hardware or knowledge may not serve, whatever the law says."""
+    profiles = audit.snapshot.profiles
+    origin = profiles.kind(run.origin.name)
     for name, entry in run.stages.items():
         stage = run.graph.stages.get(name)
-        if stage is None:
-            continue
-        for code, expected in refused(audit, run, stage, entry.site):
-            yield Finding(code, run.id, name, expected, entry.site)
-        why = _unfit(audit, stage, entry.site, entry.kind)
-        if why:
-            yield Finding("plan/model", run.id, name, "an approved variant that fits", why)
+        if stage is not None:
+            at_home = entry.site == run.origin.name
+            hardware = entry.kind.hardware
+            machine = None if hardware is None else profiles.machine(entry.site, hardware)
+            key = (run.pipeline.name, entry.kind, profiles.kind(entry.site), machine, origin, at_home)
+            yield from audit.clean(key, partial(_placing, audit, run, stage, entry))
+
+
+def _placing(audit: Audit, run: Run, stage: Stage, entry: StageEntry) -> Iterator[Finding]:
+    for code, expected in refused(audit, run, stage, entry.site):
+        yield Finding(code, run.id, entry.stage, expected, entry.site)
+    why = _unfit(audit, stage, entry.site, entry.kind)
+    if why:
+        yield Finding("plan/model", run.id, entry.stage, "an approved variant that fits", why)
 
 
 def refused(audit: Audit, run: Run, stage: Stage, where: str) -> Iterator[tuple[str, str]]:
@@ -125,7 +137,7 @@ def _unfit(audit: Audit, stage: Stage, site: str, kind: StageKind) -> str | None
     if group is None:
         return f"{site} has no hardware {hardware!r}"
     why = audit.snapshot.unfit(stage, model, variant)
-    if why is None and chosen is not None and speed_on(chosen, group) is None:
+    if why is None and chosen is not None and audit.snapshot.speed(site, hardware, model, variant) is None:
         return f"{model}/{variant} has no speed for {hardware} ({group.arch})"
     return why
 

@@ -1,12 +1,12 @@
 """Which sites, and which links, no check can tell apart: a number for each, equal where every fact is.
 
 Why that is enough. A check of one assignment is a function of the plan's words about it (its outline) and of what the
-manifests say of its pipeline, its origin and the sites it names. The pipeline's word is fixed by the outline's. Of a
-site the checks read: its facts of law and its mode (all of `spec` but `hardware`, `serves` and the links: here every
-field, also one that is added later); whom it serves; the kinds of its hardware; which of the fleet's selectors select
-it; and its name, but only to compare it with names that manifests say: so the name is part of the profile where any
-other manifest says it, and is none otherwise. The same holds for the names of parties. Of a link they read all but its
-numbers. Sizes, prices, bandwidths and round trips are weighed for each assignment by itself, and are not judged once.
+manifests say of its pipeline, its origin and the sites it names. Of a site the checks read: its facts of law (all of
+`spec` but `hardware`, `serves` and `connectivity`: every field, also one that is added later); whom it serves; what
+kind of machine a group is that a stage runs on; which of the fleet's selectors select it; and its name, but only to
+compare it with names that manifests say: so the name is part of the profile where any other manifest says it, and is
+none otherwise. The same holds for the names of parties. Of a link they read all but its numbers. Modes, sizes, prices,
+bandwidths and round trips are weighed for each assignment by itself, and are not judged once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Profiles:
 
     def __init__(self, sites: Mapping[str, Site], others: Iterable[Noun]) -> None:
         self._sites, self._others = sites, tuple(others)
-        self._laws, self._kinds, self._crossings = Numbers(), Numbers(), Numbers()
+        self._laws, self._kinds, self._machines, self._crossings = Numbers(), Numbers(), Numbers(), Numbers()
+        self._known_machines: dict[tuple[str, str], int] = {}
         self._known_laws: dict[str, int] = {}
         self._known_kinds: dict[str, int] = {}
 
@@ -76,18 +77,24 @@ class Profiles:
             site = self._sites[name]
             facts = self._facts({field: value for field, value in site.spec if field not in APART})
             own = name if name in self.words else None
-            self._known_laws[name] = self._laws[(facts, site.spec.connectivity.mode, own)]
+            self._known_laws[name] = self._laws[(facts, own)]
         return self._known_laws[name]
 
     def kind(self, name: str) -> int:
-        """Return the number of everything about a site that a check reads which is asked once."""
+        """Return the number of everything about a site that a check reads which is asked once, but its machines."""
         if name not in self._known_kinds:
             site = self._sites[name]
             selected = tuple(matches(selector, site.metadata.labels) for selector in self._selectors)
-            hardware = tuple(map(_kind_of, site.spec.hardware))
             serves = site.spec.serves if isinstance(site.spec.serves, str) else tuple(sorted(site.spec.serves.items()))
-            self._known_kinds[name] = self._kinds[(self.law(name), selected, hardware, serves)]
+            self._known_kinds[name] = self._kinds[(self.law(name), selected, serves)]
         return self._known_kinds[name]
+
+    def machine(self, name: str, hardware: str) -> int:
+        """Return the number of what a hardware group is, whatever its size; 0 when the site has no such group."""
+        if (name, hardware) not in self._known_machines:
+            groups = (group for group in self._sites[name].spec.hardware if group.name == hardware)
+            self._known_machines[name, hardware] = next((1 + self._machines[_kind_of(g)] for g in groups), 0)
+        return self._known_machines[name, hardware]
 
     def crossing(self, a: str, b: str, link: Link) -> int:
         """Return the number of what a hop between two neighbours is to the law, in either direction."""
@@ -110,7 +117,7 @@ def _facts_only(site: Site) -> dict[str, Any]:
 
 def _kind_of(group: Hardware) -> Hashable:
     devices = group.accelerators
-    return group.name, group.arch, group.isa, None if devices is None else devices.kind
+    return group.arch, group.isa, None if devices is None else devices.kind
 
 
 def _texts(value: Any) -> Iterator[str]:

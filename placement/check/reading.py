@@ -31,6 +31,8 @@ from placement.check.schema import (
     Entry,
     FailureText,
     FlowText,
+    LabelText,
+    RulesText,
     StageText,
     TargetText,
     WorkloadText,
@@ -38,6 +40,7 @@ from placement.check.schema import (
 )  # fmt: skip
 from placement.check.source import WORKLOAD, Raw, Texts
 from placement.errors import PlacementError
+from sites.data import Label
 
 T = TypeVar("T")
 
@@ -66,6 +69,8 @@ class Reader:
         self._stages: dict[tuple[Raw, ...], StageKind] = {}
         self._flows: dict[tuple[Raw, ...], FlowKind] = {}
         self._targets: dict[tuple[Raw, ...], TargetKind] = {}
+        self._labels: dict[str, Label] = {}
+        self._cited: dict[str, tuple[str, ...]] = {}
         self._outlines: dict[tuple[Raw, ...], Outline] = {}
         self._said: dict[bytes, Said] = {}
 
@@ -147,7 +152,9 @@ class Reader:
             if not 0 <= fraction <= 1:
                 raise ValueError
             hops = dict.fromkeys(hop for *_, route in flows for hop in pairwise(route))
-            outline = self._outlines[key] = Outline(fraction, stages, flows, chosen, tuple(hops))
+            machines = dict.fromkeys((place, kind.hardware) for kind, place in stages if kind.hardware is not None)
+            outline = Outline(fraction, stages, flows, chosen, tuple(hops), tuple(machines))
+            self._outlines[key] = outline
         return Part(outline, tuple(places)[1:])
 
     def _stage(self, raw: Raw, places: dict[str, int]) -> tuple[StageKind, int]:
@@ -158,10 +165,11 @@ class Reader:
         )  # fmt: skip
         kind = self._stages.get(key)
         if kind is None:
-            text = read(StageText, self._in_full(raw))
+            text = read(StageText, {**raw, "label": (), "rules": ()})
             kind = self._stages[key] = StageKind(
-                text.stage, text.model, text.variant, text.hardware, label_of(text.label), text.rules, text.partition
-            )
+                text.stage, text.model, text.variant, text.hardware, self._label(label), self._rules(rules),
+                text.partition,
+            )  # fmt: skip
         return kind, places.setdefault(site, len(places))
 
     def _flow(self, raw: Raw, places: dict[str, int]) -> tuple[FlowKind, int, int, tuple[int, ...]]:
@@ -169,16 +177,29 @@ class Reader:
         key = (sender, receiver, size, rate, verdict, raw.get("role"), _token(label), _token(rules))
         kind = self._flows.get(key)
         if kind is None:
-            text = read(FlowText, self._in_full(raw))
+            text = read(FlowText, {**raw, "label": (), "rules": ()})
             kind = self._flows[key] = FlowKind(
-                text.from_stage, text.to_stage, text.role, text.size, text.rate, label_of(text.label), text.verdict,
-                text.rules,
+                text.from_stage, text.to_stage, text.role, text.size, text.rate, self._label(label), text.verdict,
+                self._rules(rules),
             )  # fmt: skip
         number = places.setdefault
         return (
             kind, number(source, len(places)), number(target, len(places)),
             tuple([number(site, len(places)) for site in route]),
         )  # fmt: skip
+
+    def _label(self, found: Raw) -> Label:
+        token = _token(found)
+        if token not in self._labels:
+            text = read(LabelText, {"label": self._texts.parsed.get(token, found)})
+            self._labels[token] = label_of(text.label)
+        return self._labels[token]
+
+    def _rules(self, found: Raw) -> tuple[str, ...]:
+        token = _token(found)
+        if token not in self._cited:
+            self._cited[token] = read(RulesText, {"rules": self._texts.parsed.get(token, found)}).rules
+        return self._cited[token]
 
     def _target(self, raw: Raw, places: dict[str, int]) -> tuple[TargetKind, int | None]:
         get = raw.get

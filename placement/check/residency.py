@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from placement.check.audit import Audit, Run
 from placement.check.document import FlowEntry, StageEntry, TargetEntry
@@ -74,9 +75,14 @@ def cited(run: Run, subject: str, decisions: Iterable[Decisions], stated: tuple[
 
 def stage_at_site(audit: Audit, run: Run, entry: StageEntry) -> Iterator[Finding]:
     """Yield what is wrong with a stage's label, its declassifier's sites, its decisions and the rules it cites."""
-    stage = run.graph.stages.get(entry.stage)
-    if stage is None:
-        return
+    if entry.stage in run.graph.stages:
+        law = audit.snapshot.profiles.law
+        fails_over = run.fails_over(entry.stage, entry.site)
+        key = (run.labels, entry.kind, law(entry.site), law(run.origin.name), fails_over)
+        yield from audit.clean(key, lambda: _stage_at_site(audit, run, entry))
+
+
+def _stage_at_site(audit: Audit, run: Run, entry: StageEntry) -> Iterator[Finding]:
     label = run.labels.of(entry.stage)
     if not within(label, entry.label):
         yield Finding("invariant/2", run.id, entry.stage, _shown(label), _shown(entry.label))
@@ -107,10 +113,18 @@ def _at_site(audit: Audit, run: Run, entry: StageEntry, label: Label) -> tuple[D
 def flow_on_route(audit: Audit, run: Run, flow: FlowEntry) -> Iterator[Finding]:
     """Yield what is wrong with a flow's label, its hops' decisions, its verdict and the rules it cites."""
     ends = flow.ends
+    if flow.kind.role != "primary":
+        yield from _follows(run, flow, ">".join(ends))
+    if ends[0] == INPUT or ends[0] in run.labels.stages:
+        snapshot = audit.snapshot
+        hops = tuple([snapshot.crossing(a, b) for a, b in pairwise(flow.route)])
+        key = (run.labels, flow.kind, hops, snapshot.profiles.law(run.origin.name))
+        yield from audit.clean(key, lambda: _flow_on_route(audit, run, flow))
+
+
+def _flow_on_route(audit: Audit, run: Run, flow: FlowEntry) -> Iterator[Finding]:
+    ends = flow.ends
     subject, routes = ">".join(ends), audit.bench(run.pipeline.metadata.tenant).routes
-    yield from _follows(run, flow, subject)
-    if ends[0] not in (INPUT, *declared(run.pipeline.spec)):
-        return
     label = run.labels.sent(*ends)
     if not within(label, flow.label):
         sender = run.stages.get(ends[0])
@@ -129,8 +143,6 @@ def flow_on_route(audit: Audit, run: Run, flow: FlowEntry) -> Iterator[Finding]:
 def _follows(run: Run, flow: FlowEntry, subject: str) -> Iterator[Finding]:
     """Yield a spare flow that no stage and no target of a fallback order would use."""
     kind = flow.kind
-    if kind.role == "primary":
-        return
     if kind.role != "fallback" or kind.from_stage not in senders(run.pipeline.spec, kind.to_stage):
         yield Finding("invariant/1", run.id, subject, "a flow that a fallback of the pipeline brings", kind.role)
         return

@@ -49,6 +49,18 @@ class AtomText(Entry):
     regimes: tuple[str, ...] = ()
 
 
+class LabelText(Entry):
+    """What a plan writes of a label."""
+
+    label: tuple[AtomText, ...]
+
+
+class RulesText(Entry):
+    """What a plan writes of the rules that it cites."""
+
+    rules: tuple[str, ...]
+
+
 class StageText(Entry):
     """What a plan writes of one stage; model, variant and hardware are None for a built-in one."""
 

@@ -135,6 +135,21 @@ class Snapshot:
         named = (self.models[name] for name in stage.models if name in self.models)
         return tuple(model for model in named if model.spec.state == "approved")
 
+    def speed(self, site: str, hardware: str, model: str, variant: str) -> Speed | None:
+        """Return the speed of a variant on a hardware group of a site; None when there is none."""
+        group, chosen = self.group(site, hardware), self.variant(model, variant)
+        if group is None or chosen is None:
+            return None
+        devices = group.accelerators
+        key = (model, variant, group.arch, group.isa, devices.kind if devices else None)
+        if key not in self._speeds:
+            self._speeds[key] = speed_on(chosen, group)
+        return self._speeds[key]
+
+    @cached_property
+    def _speeds(self) -> dict[tuple[object, ...], Speed | None]:
+        return {}
+
     def unfit(self, stage: Stage, model: str, variant: str) -> str | None:
         """Return why a variant may not serve a stage (unapproved, wrong task, below the floor), or None."""
         found, chosen = self.models.get(model), self.variant(model, variant)

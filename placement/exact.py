@@ -20,6 +20,7 @@ from placement.errors import PlacementError
 from placement.faults import is_overfull, packed, too_slow
 from placement.highs import Solved
 from placement.instance import Instance
+from placement.lightness import Lightening
 from placement.losses import Loss, survives
 from placement.model import Current, Model, as_floats, chosen, possible, read
 from placement.recovery import recover
@@ -199,6 +200,9 @@ def _solve_component(
     packing = packed(tally(instance, choices, failures), run.model.read_places(solved.values))
     if packing is None:
         raise PlacementError("replicas that were counted do not lie on their nodes; please report the fleet")
+    lightening = Lightening(instance, choices, failures, packing, current or {})
+    lightening.lighten()
+    choices, failures, packing = lightening.choices, lightening.failures, lightening.packing
     cost = tally(instance, choices, failures).per_hour
     # A proved optimum is one to the tolerance of the goal (1e-6); only an unproved one leaves a bound apart from it.
     bound = cost if run.is_proven else max(Fraction(0), min(cost, Fraction(solved.bound) / _scale(run)))

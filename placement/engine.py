@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from placement import exact
+from placement import exact, large
 from placement.assembly import assemble
 from placement.causes import Reason
 from placement.errors import PlacementError
@@ -15,7 +15,10 @@ from placement.plan import Plan
 from placement.problem import Problem
 from placement.repairs import explanations
 from placement.solution import Solution, tally
-from placement.watch import Watch
+from placement.watch import Progress, Watch
+
+MOST_CONNECTED = 30
+"""Sites that are not disconnected, beyond which a plan is searched for instead of proved."""
 
 
 def plan(
@@ -39,10 +42,18 @@ def plan(
     watch = watch or Watch()
     instance = instance_of(problem)
     held = None if current is None else places(current)
-    solution = _solved(instance, held, watch)
+    name, solve = (exact.NAME, _proven) if is_small(problem) else (large.NAME, _searched)
+    solution = solve(instance, held, watch)
     if held is not None and rebalance is not None and not watch.is_stopped:
-        solution = _cheaper(instance, solution, _solved(instance, None, watch), rebalance)
-    return assemble(instance, solution, _reasons(instance, solution, is_explained=is_explained), exact.NAME)
+        solution = _cheaper(instance, solution, solve(instance, None, watch), rebalance)
+    watch.show(Progress("explaining", 0.0))
+    return assemble(instance, solution, _reasons(instance, solution, is_explained=is_explained), name)
+
+
+def is_small(problem: Problem) -> bool:
+    """Return whether the exact engine plans a fleet: disconnected sites do not count, each is solved alone."""
+    modes = (site.spec.connectivity.mode for site in problem.sites.values())
+    return sum(mode != "disconnected" for mode in modes) <= MOST_CONNECTED
 
 
 def _reasons(instance: Instance, solution: Solution, *, is_explained: bool) -> Mapping[str, Reason]:
@@ -51,7 +62,12 @@ def _reasons(instance: Instance, solution: Solution, *, is_explained: bool) -> M
     return dict.fromkeys(instance.workloads, Reason("crowded", (), is_complete=False))
 
 
-def _solved(instance: Instance, held: Current | None, watch: Watch) -> Solution:
+def _searched(instance: Instance, held: Current | None, watch: Watch) -> Solution:
+    return large.solve(instance, current=held, watch=watch)
+
+
+def _proven(instance: Instance, held: Current | None, watch: Watch) -> Solution:
+    watch.show(Progress("proving", 0.0))
     solution = exact.solve(instance, current=held)
     if solution is None:
         raise PlacementError("the solver found no plan, not even an empty one; please report the fleet")

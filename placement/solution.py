@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
+from typing import Literal
 
 from placement.candidates import Option, Pool, PoolKey
 from placement.capacity import Demand, Place
@@ -64,6 +65,7 @@ class Solution:
         is_proven: whether every goal was proved optimal.
         work: a measure of effort that no clock enters.
         failures: what happens after each loss that touches a workload with `survive: 1`, in order.
+        bound_over: whether the bound covers all plans, or those that serve the same workloads.
     """
 
     choices: Mapping[str, Choice]
@@ -72,6 +74,7 @@ class Solution:
     is_proven: bool
     work: int
     failures: tuple[Failure, ...] = ()
+    bound_over: Literal["all", "set"] = "all"
 
 
 @dataclass(slots=True)

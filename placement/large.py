@@ -1,0 +1,142 @@
+"""Plans of fleets too large to prove: a search and a bound over the same arrays, on two cores, stopped by work.
+
+The bound covers the plans that serve the same workloads at least as well. It begins from what the search has found
+after its first part, while the search goes on; when the search then serves somebody else too, the bound is begun anew.
+numba is imported here and nowhere on a small plan's way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from placement.errors import PlacementError
+from placement.instance import Instance
+from placement.model import Current
+from placement.solution import Solution, tally
+from placement.watch import Progress, Watch
+
+if TYPE_CHECKING:
+    from placement.bound.lower import Bound
+    from placement.search.compiled import Compiled
+    from placement.search.engine import Found
+    from placement.search.engine import Progress as Step
+    from placement.search.layout import Layout, Placing
+
+NAME = "search"
+
+FIRST = 0.6
+"""Part of the search's work after which the bound begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Efforts:
+    """Units of work for the search and for the bound."""
+
+    search: int
+    bound: int
+
+
+def efforts(layout: Layout) -> Efforts:
+    """Return how much work a layout is worth: about a second for a hundred sites, two minutes for twenty thousand."""
+    stages = len(layout.works.wanted)
+    return Efforts(search=20_000_000 + 4_000 * stages, bound=100 * len(layout.works.origin))
+
+
+def solve(instance: Instance, *, current: Current | None, watch: Watch) -> Solution:
+    """Return the best plan of an instance that so much work finds, with a bound on the cost of any.
+
+    Args:
+        current: where stages are now; with it, moves are fewest before cost is least.
+
+    Raises PlacementError when a pipeline asks for what only the exact engine plans.
+    """
+    _refuse_survivors(instance)
+    from placement.search.compilation import compile_layout
+    from placement.search.decoding import decode
+    from placement.search.holding import held_by
+
+    watch.show(Progress("filtering", 0.0))
+    compiled = compile_layout(instance.problem, instance.rulings)
+    run = _Run(compiled, watch, efforts(compiled.layout))
+    found, lower = run.solve(None if current is None else held_by(compiled, current))
+    choices, packing = decode(compiled, instance, found.placing, found.packing)
+    cost = tally(instance, choices).per_hour
+    bound = max(Fraction(0), min(Fraction(lower.per_hour), cost))
+    return Solution(choices, packing, bound, False, found.work + lower.work, bound_over=lower.over)
+
+
+def _refuse_survivors(instance: Instance) -> None:
+    for pipeline in instance.problem.pipelines.values():
+        if pipeline.spec.survive:
+            raise PlacementError(
+                f"{pipeline.name}: `survive: 1` is planned by the exact engine, and this fleet is too large for that",
+                advice="plan its sites as a fleet of their own, or remove `survive`",
+            )
+
+
+@dataclass(slots=True)
+class _Run:
+    """One search with its bound.
+
+    Attributes:
+        lower: the best bound so far; the search's progress shows it.
+    """
+
+    compiled: Compiled
+    watch: Watch
+    efforts: Efforts
+    lower: float | None = field(default=None)
+
+    def solve(self, held: Placing | None) -> tuple[Found, Bound]:
+        """Return what the search found, and a bound over the plans that serve the same."""
+        from placement.search.engine import search
+
+        layout, work = self.compiled.layout, self.efforts.search
+        first = search(layout, work=round(work * FIRST), held=held, tick=self._tell("searching", 0.0, FIRST))
+        with ThreadPoolExecutor(1) as beside:
+            lower = beside.submit(self._bound, first)
+            found = search(
+                layout, work=work - first.work, start=first.placing, held=held, tick=self._tell("searching", FIRST, 1.0)
+            )
+            return found, self._bound_of(found, first, lower)
+
+    def _bound_of(self, found: Found, first: Found, lower: Future[Bound]) -> Bound:
+        """Return the bound that was begun, when it covers what was found; else one that does."""
+        if _serves_the_same(self.compiled.layout, found.placing, first.placing):
+            return lower.result()
+        lower.cancel()
+        return self._bound(found)
+
+    def _bound(self, found: Found) -> Bound:
+        from placement.bound.lower import bound
+
+        def tick(so_far: Bound) -> None:
+            self.lower = so_far.per_hour
+            if self.watch.is_stopped:
+                raise KeyboardInterrupt
+
+        return bound(self.compiled.layout, placing=found.placing, work=self.efforts.bound, tick=tick)
+
+    def _tell(self, phase: str, begin: float, end: float) -> Callable[[Step], None]:
+        """Return a tick that shows how far the search is, and ends it when somebody said stop."""
+
+        def tick(step: Step) -> None:
+            done = begin + (end - begin) * step.work / max(1, step.of)
+            self.watch.show(Progress(phase, done, step.cost, self.lower, None))
+            if self.watch.is_stopped:
+                raise KeyboardInterrupt
+
+        return tick
+
+
+def _serves_the_same(layout: Layout, one: Placing, other: Placing) -> bool:
+    """Return whether two placings serve, and serve as declared, the same workloads."""
+    import numpy as np
+
+    declared = layout.shapes.first[layout.works.pipeline]
+    same_served = np.array_equal(one.shape < 0, other.shape < 0)
+    return same_served and np.array_equal(one.shape == declared, other.shape == declared)

@@ -7,11 +7,12 @@ model when what a solution reserves is not enough for them: one that the others 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 
+from placement import twins
 from placement.aftermath import Aftermath
 from placement.candidates import PoolKey
 from placement.capacity import Place
@@ -49,10 +50,17 @@ def solve(instance: Instance, *, current: Current | None = None, must: Collectio
     packing: dict[PoolKey, tuple[Place, ...]] = {}
     failures: dict[Loss, dict[str, Choice]] = {}
     bound, is_proven, work = Fraction(0), True, 0
+    alike: dict[Hashable, tuple[list[str], Solution]] = {}
     for members in components(instance):
-        found = _solve_component(instance, members, current, must)
+        likeness = twins.likeness(instance, members, current, must)
+        if likeness in alike:
+            found: Solution | None = twins.as_twin(instance, members, *alike[likeness])
+        else:
+            found = _solve_component(instance, members, current, must)
         if found is None:
             return None
+        if likeness is not None:
+            alike.setdefault(likeness, (members, found))
         choices |= found.choices
         packing |= found.packing
         for failure in found.failures:

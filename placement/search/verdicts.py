@@ -23,7 +23,6 @@ from sites.data import Label
 from sites.likeness import Facts, Likeness, countries_in
 from sites.policy import Policy
 from sites.site import Link, Site
-from sites.verdict import Outcome
 
 Bools = NDArray[np.bool_]
 Ids = NDArray[np.int64]
@@ -148,9 +147,9 @@ class Verdicts:
         known = tuple(self.likeness.facts(v, k) for k, v in vars(stage).items() if k not in NOT_LEGAL)
 
         def ask(site: Site) -> bool:
-            verdict = self.rulings.stage(pipeline, stage, label, site, origin, failover=is_spare)
-            permitted = verdict.outcome == Outcome.permit
-            return permitted and not any(safeguards.against(stage, label, site, self.policy, self.problem.stores))
+            if self.rulings.permit(pipeline, stage, label, site, origin, failover=is_spare) is None:
+                return False
+            return not any(safeguards.against(stage, label, site, self.policy, self.problem.stores))
 
         return self._answer(
             (known, is_spare), label, origin, self.profiles, wanted, lambda index: ask(self.sites[index])
@@ -158,10 +157,11 @@ class Verdicts:
 
     def hops(self, label: Label, origin: Site) -> Bools:
         """Return by wire whether a flow with a label may cross it."""
+        law = self.rulings.router(self.tenant, self.problem.network, origin).law
 
         def ask(index: int) -> bool:
             a, b = (self.sites[end].name for end in self.ends[index])
-            return self.rulings.hop(self.tenant, label, self.links[index], a, b, origin).outcome == Outcome.permit
+            return law.permit(label, self.links[index], a, b) is not None
 
         every = np.arange(len(self.wires.keys))
         return self._answer("hop", label, origin, self.wires, every, ask)[self.wires.of]

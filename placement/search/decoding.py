@@ -10,6 +10,7 @@ from placement.instance import Instance, Workload
 from placement.search.compiled import Compiled
 from placement.search.layout import NOWHERE, Packing, Placing
 from placement.solution import Choice
+from sites.site import Site
 
 
 def decode(
@@ -29,21 +30,21 @@ def _choices(compiled: Compiled, instance: Instance, placing: Placing) -> Iterat
     for name, (shape, pipeline, first) in zip(compiled.workloads, chosen, strict=True):
         if shape == NOWHERE:
             continue
-        graph, slots = compiled.graphs[shape], compiled.slots[pipeline]
-        workload = instance.workloads[name]
+        slots, workload = compiled.slots[pipeline], instance.workloads[name]
+        graph = workload.graphs[compiled.graph_of(pipeline, shape)]
         options = {}
         for stage in graph.stages:
             slot = first + slots.index(stage.name)
-            key = None if pools[slot] == NOWHERE else compiled.pools[pools[slot]]
-            options[stage.name] = _option(workload, stage.name, compiled.sites[sites[slot]], key)
-        yield name, Choice(workload.graphs[compiled.graph_of(pipeline, shape)], options)
+            site, pool = instance.problem.sites[compiled.sites[sites[slot]]], pools[slot]
+            options[stage.name] = _option(workload, stage.name, site, None if pool == NOWHERE else compiled.pools[pool])
+        yield name, Choice(graph, options)
 
 
-def _option(workload: Workload, stage: str, site: str, key: PoolKey | None) -> Option:
-    for option in workload.options[stage]:
-        if option.site == site and (None if option.pool is None else option.pool.key) == key:
-            return option
-    raise LookupError(f"{workload.id}: {stage} may not run as {key or site}")
+def _option(workload: Workload, stage: str, site: Site, key: PoolKey | None) -> Option:
+    option = workload.option(stage, site, key)
+    if option is None:
+        raise LookupError(f"{workload.id}: {stage} may not run as {key or site.name}")
+    return option
 
 
 def _places(compiled: Compiled, packing: Packing) -> dict[PoolKey, tuple[Place, ...]]:

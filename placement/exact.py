@@ -18,7 +18,7 @@ from placement.candidates import PoolKey
 from placement.capacity import Place
 from placement.components import components
 from placement.errors import PlacementError
-from placement.faults import is_overfull, packed, too_slow
+from placement.faults import is_overfull, laid, packed, too_slow
 from placement.highs import Solved
 from placement.instance import Instance
 from placement.lightness import Lightening
@@ -81,6 +81,14 @@ def can_all_be_placed(instance: Instance) -> bool:
     return True
 
 
+class _TooRoughError(Exception):
+    """Replicas within all nodes of some groups together do not lie on them one by one."""
+
+    def __init__(self, groups: set[tuple[str, str]]) -> None:
+        super().__init__(groups)
+        self.groups = groups
+
+
 @dataclass(slots=True)
 class _Run:
     """One component's solves so far, under the losses that are known to matter."""
@@ -92,9 +100,16 @@ class _Run:
     cuts: int = 0
 
     @classmethod
-    def of(cls, instance: Instance, members: Iterable[str], must: Collection[str], losses: Iterable[Loss]) -> _Run:
+    def of(
+        cls,
+        instance: Instance,
+        members: Iterable[str],
+        must: Collection[str],
+        losses: Iterable[Loss],
+        detailed: Collection[tuple[str, str]] = (),
+    ) -> _Run:
         """Return the run of a component's model."""
-        model = Model(instance)
+        model = Model(instance, detailed=detailed)
         for name in members:
             model.add(instance.workloads[name], must=name in must)
         aftermaths = [Aftermath(model, loss) for loss in losses]
@@ -140,11 +155,6 @@ class _Run:
         failures = tuple(Failure(loss, choices) for loss, choices in found if choices)
         return read(self.model.served, solved.values), failures
 
-    def packing(self, solved: Solved) -> dict[PoolKey, tuple[Place, ...]] | None:
-        """Return a place for every replica that was found; None when nodes do not hold them."""
-        total = tally(self.model.instance, *self.choices(solved))
-        return packed(total, self.model.read_places(solved.values))
-
     def survived(self, solved: Solved) -> tuple[tuple[Failure, ...], set[Loss]]:
         """Return what happens after each loss that touches somebody who has to survive it, and the losses too many."""
         choices, failures = self.choices(solved)
@@ -162,16 +172,19 @@ class _Run:
         return tuple(found), fatal
 
     def _wrong(self, solved: Solved) -> list[Serving]:
-        """Return the servings that together break an exact limit; empty when all hold."""
+        """Return the servings that together break an exact limit; empty when all hold. Raises _TooRoughError."""
         instance = self.model.instance
         choices, failures = self.choices(solved)
         views = [self.model.served, *(aftermath.served for aftermath in self.aftermaths)]
         everywhere = [serving for view in views for servings in view.values() for serving in servings]
         for name in too_slow(instance, choices, failures):
             return [serving for serving in everywhere if serving.workload.id == name]
-        if is_overfull(instance, choices, failures) or self.packing(solved) is None:
+        if is_overfull(instance, choices, failures):
             return everywhere
-        return []
+        _, overfull = laid(tally(instance, choices, failures), self.model.read_places(solved.values))
+        if rough := overfull.difference(self.model.detailed):
+            raise _TooRoughError(rough)
+        return everywhere if overfull else []
 
 
 def _settled(
@@ -179,11 +192,17 @@ def _settled(
 ) -> tuple[_Run, Solved, tuple[Failure, ...]] | None:
     """Return a run whose solution every loss leaves standing, and what then happens; None when nothing is feasible."""
     losses: set[Loss] = set()
+    detailed: set[tuple[str, str]] = set()
     work = 0
     while True:
-        run = _Run.of(instance, members, must, sorted(losses))
+        run = _Run.of(instance, members, must, sorted(losses), detailed)
         run.work = work
-        solved = pursue(run)
+        try:
+            solved = pursue(run)
+        except _TooRoughError as rough:
+            detailed |= rough.groups
+            work = run.work
+            continue
         if solved is None:
             return None
         failures, fatal = run.survived(solved)

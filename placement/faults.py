@@ -73,13 +73,23 @@ def is_overfull(instance: Instance, choices: Mapping[str, Choice], failures: Ite
 
 def packed(total: Tally, found: Mapping[PoolKey, Sequence[Place]]) -> dict[PoolKey, tuple[Place, ...]] | None:
     """Return a place for every replica, as `found` where first fit fails; None when nodes do not hold them."""
+    places, overfull = laid(total, found)
+    return None if overfull else places
+
+
+def laid(
+    total: Tally, found: Mapping[PoolKey, Sequence[Place]]
+) -> tuple[dict[PoolKey, tuple[Place, ...]], set[tuple[str, str]]]:
+    """Return a place for every replica, as `found` where first fit fails, and the groups that do not hold theirs."""
     groups: dict[tuple[str, str], list[Demand]] = {}
     for key, load in total.pools.items():
         groups.setdefault((key.site, key.hardware), []).append(load.demand)
     places: dict[PoolKey, tuple[Place, ...]] = {}
-    for _, demands in sorted(groups.items()):
-        laid = pack(demands[0].pool.group, demands, found)
-        if laid is None:
-            return None
-        places |= laid
-    return places
+    overfull = set()
+    for where, demands in sorted(groups.items()):
+        held = pack(demands[0].pool.group, demands, found)
+        if held is None:
+            overfull.add(where)
+        else:
+            places |= held
+    return places, overfull

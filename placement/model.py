@@ -63,6 +63,7 @@ class Model:
         served: the servings of each workload that can be served at all.
         replicas: of each pool, the columns that count them, by place.
         shared: normal running first, then one for each loss.
+        detailed: hardware groups that are modelled node by node.
     """
 
     instance: Instance
@@ -74,6 +75,7 @@ class Model:
     pools: dict[PoolKey, Pool] = field(default_factory=dict)
     uses: dict[PoolKey, list[Use]] = field(default_factory=dict)
     shared: list[Shared] = field(default_factory=lambda: [Shared()])
+    detailed: Collection[tuple[str, str]] = ()
     _egress: dict[int, Fraction] = field(default_factory=dict)
 
     def add(self, workload: Workload, *, must: bool) -> None:
@@ -174,10 +176,10 @@ class Model:
         groups: dict[tuple[str, str], list[PoolKey]] = {}
         for key in sorted(self.pools):
             groups.setdefault((key.site, key.hardware), []).append(key)
-        for keys in groups.values():
+        for where, keys in groups.items():
             loads = {key: [shared.pools[key] for shared in self.shared if key in shared.pools] for key in keys}
             pools, uses = {key: self.pools[key] for key in keys}, {key: self.uses[key] for key in keys}
-            group = Group(self.programme, pools[keys[0]].group, pools, uses, loads)
+            group = Group(self.programme, pools[keys[0]].group, pools, uses, loads, where not in self.detailed)
             group.close()
             self.replicas |= group.replicas
         problem = self.instance.problem

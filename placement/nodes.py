@@ -1,4 +1,8 @@
-"""Rows that keep replicas within the nodes and devices of one hardware group."""
+"""Rows that keep replicas within the nodes and devices of one hardware group.
+
+Roughly at first: within all its nodes together, which asks for one column per pool. Only a group whose replicas then do
+not lie on its nodes is modelled node by node and device by device.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +45,7 @@ class Group:
     """The nodes of one hardware group, and the pools that would like to lie on them.
 
     Attributes:
+        is_rough: whether its nodes are taken together.
         loads: of each pool, (workload, column, wanted) in normal running, and after each loss that may ask more of it.
         replicas: of each pool, the columns that count them, by place; filled by `close`.
     """
@@ -50,6 +55,7 @@ class Group:
     pools: Mapping[PoolKey, Pool]
     uses: Mapping[PoolKey, list[Use]]
     loads: Mapping[PoolKey, list[list[tuple[str, int, Fraction]]]]
+    is_rough: bool = False
     replicas: dict[PoolKey, list[tuple[Place, int]]] = field(default_factory=dict)
     _most: dict[PoolKey, int] = field(default_factory=dict)
 
@@ -60,8 +66,15 @@ class Group:
             for key in self.pools:
                 self._count(key, [(0, None)])
             return
-        nodes = min(self.group.count, sum(self._most.values()))
         devices = self.group.accelerators.count if self.group.accelerators else 0
+        if self.is_rough:
+            for key in self.pools:
+                self._count(key, [(0, None)])
+            self._within_node(0, self.group.count)
+            self._within_disk(0, self.group.count)
+            self._within_all_devices(devices * self.group.count)
+            return
+        nodes = min(self.group.count, sum(self._most.values()))
         for key, pool in self.pools.items():
             within: list[int | None] = [None] if pool.needs.accelerator is None else [*range(devices)]
             self._count(key, [(node, device) for node in range(nodes) for device in within])
@@ -107,20 +120,21 @@ class Group:
     def _here(self, key: PoolKey, node: int) -> list[int]:
         return [column for (n, _), column in self.replicas[key] if n == node]
 
-    def _within_node(self, node: int) -> None:
+    def _within_node(self, node: int, nodes: int = 1) -> None:
+        """Keep the replicas on a node within its cpus and memory, or those of several nodes counted as one."""
         cpus = {key: exact(pool.needs.cpus) for key, pool in self.pools.items()}
         memory = {key: Fraction(pool.needs.memory) for key, pool in self.pools.items()}
-        for take, has in ((cpus, self.group.cpus), (memory, self.group.memory)):
+        for take, has in ((cpus, self.group.cpus * nodes), (memory, self.group.memory * nodes)):
             if sum(take[key] * self._most[key] for key in self.pools) > has:
                 terms = [(c, float(take[key] / max(1, has))) for key in self.pools for c in self._here(key, node)]
                 self.programme.row(terms, upper=1.0 if has else 0.0)
 
-    def _within_disk(self, node: int) -> None:
+    def _within_disk(self, node: int, nodes: int = 1) -> None:
         """Disk of replicas, and each knowledge once where a replica lies whose pool reads it."""
         needs, stores = {key: pool.needs.disk for key, pool in self.pools.items()}, self._stores()
-        if sum(needs[key] * self._most[key] for key in self.pools) + sum(stores.values()) <= self.group.disk:
+        if sum(needs[key] * self._most[key] for key in self.pools) + sum(stores.values()) <= self.group.disk * nodes:
             return
-        has = max(1, self.group.disk)
+        has = max(1, self.group.disk * nodes)
         terms = [(c, needs[key] / has) for key in self.pools for c in self._here(key, node)]
         for name, size in sorted(stores.items()):
             lies = self.programme.column()
@@ -135,6 +149,15 @@ class Group:
         most = float(self._most[key] * len(here))
         for reader in readers:
             self.programme.row([*((c, 1.0) for c in here), (lies, -most), (reader, most)], upper=most)
+
+    def _within_all_devices(self, devices: int) -> None:
+        """Keep the replicas within all devices together; of those that need more than half a device each takes one."""
+        shares = {key: pool.needs.accelerator or 0 for key, pool in self.pools.items()}
+        if devices and any(shares.values()):
+            columns = [(shares[key], column) for key in self.pools for column in self._here(key, 0)]
+            self.programme.row([(c, share / (EIGHTHS * devices)) for share, c in columns], upper=1.0)
+            large = [(c, 1.0 / devices) for share, c in columns if 2 * share > EIGHTHS]
+            self.programme.row(large, upper=1.0)
 
     def _within_devices(self, node: int, devices: int) -> None:
         for device in range(devices):

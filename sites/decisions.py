@@ -13,7 +13,7 @@ from sites.country import country_of
 from sites.data import UNKNOWN_LABEL, Label, reidentified
 from sites.question import Question, taking_part, with_subprocessors
 from sites.site import Activity, Link, Site
-from sites.verdict import Evaluator, Verdict, worst
+from sites.verdict import Evaluator, Verdict, permit, worst
 
 
 def stage_activities(*, retains: bool, queues: bool, failover: bool) -> tuple[Activity, ...]:
@@ -70,6 +70,24 @@ def decide_stage(
     return worst((question, evaluator.decide(question)) for question in asked)
 
 
+def permit_stage(
+    evaluator: Evaluator,
+    label: Label,
+    site: Site,
+    origin: Site,
+    *,
+    purpose: str | None = None,
+    retains: bool = False,
+    queues: bool = False,
+    failover: bool = False,
+) -> Verdict | None:
+    """Return the permit of a stage at a site, or None at the first question that is refused (as `decide_stage`)."""
+    asked = stage_questions(
+        label, site, origin, purpose=purpose, retains=retains, queues=queues, failover=failover
+    )  # fmt: skip
+    return permit((question, evaluator.decide(question)) for question in asked)
+
+
 def hop_places(link: Link, a: Site, b: Site) -> tuple[str | None, ...]:
     """Return the countries that a hop touches, ends first; None stands for one that nobody named."""
     ends = [None if site.spec.location is None else country_of(site.spec.location) for site in (a, b)]
@@ -94,6 +112,11 @@ def hop_questions(label: Label, link: Link, a: Site, b: Site, origin: Site) -> I
 def decide_hop(evaluator: Evaluator, label: Label, link: Link, a: Site, b: Site, origin: Site) -> Verdict:
     """Return the verdict on one hop of a flow with `label` that began at `origin`; direction does not matter."""
     return worst((question, evaluator.decide(question)) for question in hop_questions(label, link, a, b, origin))
+
+
+def permit_hop(evaluator: Evaluator, label: Label, link: Link, a: Site, b: Site, origin: Site) -> Verdict | None:
+    """Return the permit of one hop, or None at the first question that is refused (as `decide_hop`)."""
+    return permit((question, evaluator.decide(question)) for question in hop_questions(label, link, a, b, origin))
 
 
 def decision_json(question: Question, verdict: Verdict) -> dict[str, Any]:

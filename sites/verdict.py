@@ -21,7 +21,18 @@ from sites.question import Involved, Question, Window, taking_part
 from sites.site import Activity
 from sites.truth import all_of, any_of, negate
 
-__all__ = ["ORG_DEFAULT", "Evaluator", "Involved", "Outcome", "Question", "Verdict", "Window", "taking_part", "worst"]
+__all__ = [
+    "ORG_DEFAULT",
+    "Evaluator",
+    "Involved",
+    "Outcome",
+    "Question",
+    "Verdict",
+    "Window",
+    "permit",
+    "taking_part",
+    "worst",
+]
 
 
 class Outcome(StrEnum):
@@ -66,6 +77,16 @@ def worst(verdicts: Iterable[tuple[Question, Verdict]]) -> Verdict:
         None if failing else _earliest(verdict.until for _, verdict in asked),
         failing,
     )
+
+
+def permit(verdicts: Iterable[tuple[Question, Verdict]]) -> Verdict | None:
+    """Return what `worst` would say if it is a permit; None at the first question that is refused."""
+    asked = []
+    for question, verdict in verdicts:
+        if verdict.outcome != Outcome.permit:
+            return None
+        asked.append((question, verdict))
+    return worst(asked)
 
 
 def _earliest(days: Iterable[dt.date | None]) -> dt.date | None:
@@ -120,6 +141,8 @@ class Evaluator:
         self._packs = tuple(packs[name] for name in named)
         own = _Layer(policy.name, None, (*self._own_clauses(), *self._clauses_of(packs[ORG_DEFAULT])))
         self._layers = (own, *(_Layer(p.name, p.spec.scope, tuple(self._clauses_of(p))) for p in self._packs))
+        self._waived = tuple(rule for rule in policy.spec.rules if self._waived_until(rule) is not None)
+        self._spoken: dict[str, bool] = {}
         self._selected: dict[tuple[str, Atom, Activity], tuple[tuple[_Clause, Truth], ...]] = {}
         self._remembered: dict[tuple[object, ...], tuple[Question, Verdict]] = {}
 
@@ -207,12 +230,15 @@ class Evaluator:
                 yield _Finding(None, f"no-pack/{country}")
 
     def _spoken_for(self, country: str) -> bool:
-        return any(within(country, pack.spec.jurisdiction) is True for pack in self._packs)
+        if country not in self._spoken:
+            self._spoken[country] = any(within(country, pack.spec.jurisdiction) is True for pack in self._packs)
+        return self._spoken[country]
 
     def _excused(self, country: str, atom: Atom) -> Iterator[NoPack]:
         for word in self.policy.spec.no_pack:
-            of_class = word.data is None or (atom.data != UNLABELLED and is_or_descends(atom.data, word.data))
-            if word.country == country and of_class and word.until >= self.window.until:
+            if word.country != country or word.until < self.window.until:
+                continue
+            if word.data is None or (atom.data != UNLABELLED and is_or_descends(atom.data, word.data)):
                 yield word
 
     def _rests_until(self, findings: list[_Finding], question: Question) -> dt.date | None:
@@ -221,7 +247,7 @@ class Evaluator:
         ends = [day for clause in clauses for day in self._ends(clause.rule, question)]
         ends += [
             self._waived_until(rule)
-            for rule in self.policy.spec.rules
+            for rule in self._waived
             if _selects(rule, question.atom, question.activity) is not False
         ]
         places = {*(question.atom.law or ()), *(() if question.place is None else (country_of(question.place),))}

@@ -19,7 +19,7 @@ MOST_FAMILIES = 3
 MOST_TRIALS = 200
 """Sets of families that are solved for one workload; more would answer late rather than better."""
 
-MOST_OF_A_PLAN = 2000
+MOST_OF_A_PLAN = 1000
 """Trials for all workloads of one plan; who comes after has to be asked about alone."""
 
 SHARED = ("capacity", "hardware:cpus", "hardware:disk", "hardware:memory", "link:bandwidth")
@@ -66,6 +66,8 @@ class Found:
 def reason(alone: Bench, beside: Bench, most: int = MOST_OF_A_PLAN) -> Reason:
     """Return why a workload is unplaced or degraded, from its benches in the empty fleet and beside the others."""
     kind: Kind = "impossible"
+    if most <= 0:
+        return Reason("crowded" if alone.is_placed() else kind, (), is_complete=False)
     try:
         if alone.is_placed():
             kind = "crowded"

@@ -21,7 +21,8 @@ from placement.ledger import GroupKey, Room, added_cost, link_loads
 from placement.model import possible
 from placement.pipeline import Stage
 from placement.problem import Problem
-from placement.solution import Choice, latency_us
+from placement.routes import Hop, Route
+from placement.solution import HOP_LIMIT, Choice, latency_us
 
 MOST_STEPS = 20_000
 """Options tried in one question; beyond, the solver is asked instead."""
@@ -67,8 +68,11 @@ def best_way(
     return None
 
 
-_Flow = tuple[float, float]
-"""Cost per hour, and microseconds."""
+_Flow = tuple[float, float, tuple[Hop, ...], float]
+"""Cost per hour, microseconds, hops, and bits per second on each of them."""
+
+_Step = tuple[float, float, dict[Hop, float]]
+"""Cost per hour, microseconds at which a stage is done, and all bits per second of the branch with it."""
 
 
 @dataclass(slots=True)
@@ -80,6 +84,7 @@ class _Branch:
     stores: dict[PoolKey, dict[str, int]] = field(default_factory=dict)
     users: dict[PoolKey, tuple[str, ...]] = field(default_factory=dict)
     finished: dict[str, float] = field(default_factory=dict)
+    hops: dict[Hop, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -98,6 +103,7 @@ class Tree:
     doubtful: Fraction | None = None
     _least: list[float] = field(default_factory=list)
     _left: dict[tuple[str, str], float] = field(default_factory=dict)
+    _room: dict[Hop, float] = field(default_factory=dict)
     _wants: dict[str, Fraction] = field(default_factory=dict)
     _times: dict[PoolKey, float] = field(default_factory=dict)
     _costs: dict[tuple[PoolKey, str], Fraction] = field(default_factory=dict)
@@ -126,12 +132,25 @@ class Tree:
         key = (edge.source, edge.target, a, b)
         if key not in self._flows:
             route = self.workload.route(edge, a, b)
-            self._flows[key] = None
-            if route is not None:
-                cost = egress_per_hour(self.workload.rate * edge.share, edge.bytes, route.price) if route.hops else 0
-                time = flow_us(edge.bytes, route) if edge.counts and route.hops else 0
-                self._flows[key] = float(cost), float(time)
+            self._flows[key] = None if route is None else self._carried(edge, route)
         return self._flows[key]
+
+    def _carried(self, edge: Edge, route: Route) -> _Flow | None:
+        if not route.hops:
+            return 0.0, 0.0, (), 0.0
+        rate = self.workload.rate * edge.share
+        load = float(rate * edge.bytes * 8)
+        if any(load > self._spare(hop) for hop in route.hops):
+            return None
+        time = float(flow_us(edge.bytes, route)) if edge.counts else 0.0
+        return float(egress_per_hour(rate, edge.bytes, route.price)), time, route.hops, load
+
+    def _spare(self, hop: Hop) -> float:
+        """Return what others leave of a hop, and a margin."""
+        if hop not in self._room:
+            left = self.problem.network.wires[hop].bandwidth * HOP_LIMIT - self.room.hops.get(hop, NOTHING)
+            self._room[hop] = float(left) * (1 + MARGIN)
+        return self._room[hop]
 
     def _sites(self, end: str) -> list[str]:
         if end in (INPUT, ANSWER):
@@ -227,35 +246,33 @@ class Tree:
                 raise UnsureError(self.workload.id)
             self._descend(index, stage, option, branch, cost, step)
 
-    def _step(self, stage: Stage, option: Option, branch: _Branch) -> tuple[float, float] | None:
-        """Return (cost, microseconds at which it is done) of a stage at an option; None when it cannot be there."""
-        cost, begun = 0.0, 0.0
+    def _step(self, stage: Stage, option: Option, branch: _Branch) -> _Step | None:
+        """Return what a stage at an option adds; None when it cannot be there."""
+        cost, begun, hops, home = 0.0, 0.0, branch.hops, self.workload.origin.name
+        ways = []
         for edge in self._into[stage.name]:
-            source = self.workload.origin.name if edge.source == INPUT else branch.options[edge.source].site
-            flow = self._flow(edge, source, option.site)
+            source = home if edge.source == INPUT else branch.options[edge.source].site
+            ways.append((edge, self._flow(edge, source, option.site)))
+        ways += [(edge, self._flow(edge, option.site, home)) for edge in self._answers[stage.name]]
+        for edge, flow in ways:
             if flow is None:
                 return None
             cost += flow[0]
-            if edge.counts:
+            if edge.target != ANSWER and edge.counts:
                 begun = max(begun, branch.finished.get(edge.source, 0.0) + flow[1])
-        home = self.workload.origin.name
-        answers = [self._flow(edge, option.site, home) for edge in self._answers[stage.name]]
-        if None in answers:
+            hops = {**hops, **{hop: hops.get(hop, 0.0) + flow[3] for hop in flow[2]}} if flow[2] else hops
+        if hops is not branch.hops and any(load > self._spare(hop) for hop, load in hops.items()):
             return None
-        cost += sum(flow[0] for flow in answers if flow is not None)
-        done = begun + self._time(option)
-        limit = self.workload.limit_us
+        done, limit = begun + self._time(option), self.workload.limit_us
         counts = limit is not None and stage.name in self.graph.waiting
         if counts and done + self._left[stage.name, option.site] > (limit or 0) * (1 + MARGIN):
             return None
         if option.pool is not None:
             before = branch.wanted.get(option.pool.key, NOTHING)
             cost += float(self._more(option.pool, before, stage))
-        return cost, done
+        return cost, done, hops
 
-    def _descend(
-        self, index: int, stage: Stage, option: Option, branch: _Branch, cost: float, step: tuple[float, float]
-    ) -> None:
+    def _descend(self, index: int, stage: Stage, option: Option, branch: _Branch, cost: float, step: _Step) -> None:
         wanted, stores, users = dict(branch.wanted), dict(branch.stores), dict(branch.users)
         if option.pool is not None:
             key = option.pool.key

@@ -12,16 +12,19 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from placement import changes
-from placement.bench import Change, Court, UndecidedError, without
+from placement.bench import Bench, Change, Court, UndecidedError, without
 from placement.cost import money
+from placement.errors import PlacementError
 from placement.exact import solve
 from placement.graph import ANSWER, INPUT
 from placement.instance import Instance, Workload, instance_of
 from placement.legal_relaxations import LEGAL
+from placement.plan import Plan
 from placement.problem import Problem
 from placement.relaxations import RELAXATIONS
 from placement.rulings import Rulings
-from placement.solution import Solution, tally
+from placement.solution import Choice, Failure, tally
+from placement.standing import choice_of, failures_of
 from sites.country import country_of
 from sites.policy import Policy
 from sites.quantity import HOURS_PER_MONTH
@@ -29,6 +32,9 @@ from sites.verdict import Outcome
 
 MOST_CONNECTED = 40
 """Sites with links up to which every plan without a rule is solved; beyond, prices are estimates."""
+
+MOST_OF_A_CLASS, MOST_LACKING = 3, 50
+"""Workloads of one pipeline and country that are asked for an estimate: of those served, and of those that lack."""
 
 RESOURCES = ("capacity", "hardware", "link")
 """Kinds that are no rules: there is not enough of something."""
@@ -60,23 +66,36 @@ class Priced:
         return bool(self.per_month or self.unplaced or self.degraded)
 
 
-def prices(problem: Problem, tick: Callable[[int, int], None] = lambda done, of: None) -> list[Priced]:
+def prices(
+    problem: Problem, plan: Plan | None = None, tick: Callable[[int, int], None] = lambda done, of: None
+) -> list[Priced]:
     """Return the price of every rule that refuses anything, and of every waiver and word, the dearest first.
+
+    A small fleet is solved with and without each rule. In a larger one each workload is asked alone, beside the others
+    as `plan` has them.
 
     Args:
         tick: is told how many of how many are done.
     """
-    instance = instance_of(problem)
-    now = solve(instance)
-    if now is None:
-        return []
-    ask = _Question(instance, now, is_small(problem))
+    ask = _question(problem, plan)
+    instance = ask.instance
     asked = [*_rules(instance), *_words(problem)]
     found = []
     for index, (rule, kind, change, is_word) in enumerate(asked):
         tick(index, len(asked))
         found.append(ask.price(rule, kind, change, is_word=is_word))
     return sorted(found, key=lambda one: (-one.per_month, -len(one.unplaced), -len(one.degraded), one.rule))
+
+
+def _question(problem: Problem, plan: Plan | None) -> _Question:
+    instance = instance_of(problem)
+    if plan is None or is_small(problem):
+        now = solve(instance)
+        if now is None:
+            raise PlacementError("the solver found no plan, not even an empty one; please report the fleet")
+        return _Question(instance, now.choices, now.failures, is_exact=True)
+    choices = {one.id: choice_of(instance.workloads[one.id], one) for one in plan.workloads}
+    return _Question(instance, choices, failures_of(plan), is_exact=False)
 
 
 def is_small(problem: Problem) -> bool:
@@ -91,9 +110,7 @@ Asked = tuple[str, str, Change, bool]
 
 def _rules(instance: Instance) -> Iterator[Asked]:
     """Yield every family that refuses a site or a hop to anybody, and those that bind whole workloads."""
-    named = {
-        r.rule for w in instance.workloads.values() for sites in w.refusals.values() for s in sites.values() for r in s
-    }
+    named = {r.rule for w in _speakers(instance) for sites in w.refusals.values() for s in sites.values() for r in s}
     named |= {f"{LEGAL}{rule}" for rule in _against_hops(instance)}
     own = {policy.name for policy in instance.problem.policies.values()}
     for family in sorted(named):
@@ -124,15 +141,25 @@ def _kind(kind: str, is_own: bool) -> str:
 
 
 def _against_hops(instance: Instance) -> set[str]:
-    """Return the rules of law that close a wire to some flow; one workload per pipeline and country speaks for all."""
-    seen, found = set[tuple[str, str | None]](), set[str]()
-    for workload in instance.workloads.values():
+    """Return the rules of law that close a wire to some flow."""
+    return {rule for workload in _speakers(instance) for rule in _closed(instance, workload)}
+
+
+def _classes(instance: Instance) -> dict[tuple[str, str | None], list[str]]:
+    """Return the workloads by pipeline and country of origin: what one of a class is refused, mostly all are."""
+    found: dict[tuple[str, str | None], list[str]] = {}
+    for name, workload in instance.workloads.items():
         place = workload.origin.spec.location
         like = (workload.pipeline.name, None if place is None else country_of(place))
-        if like not in seen:
-            seen.add(like)
-            found |= _closed(instance, workload)
+        found.setdefault(like, []).append(name)
     return found
+
+
+def _speakers(instance: Instance) -> list[Workload]:
+    """Return all workloads of a small fleet, and one of each class in a large one."""
+    if is_small(instance.problem):
+        return list(instance.workloads.values())
+    return [instance.workloads[names[0]] for names in _classes(instance).values()]
 
 
 def _closed(instance: Instance, workload: Workload) -> set[str]:
@@ -169,20 +196,21 @@ class _Question:
     """The plan as it is best today, and what it is compared with."""
 
     instance: Instance
-    now: Solution
+    now: Mapping[str, Choice]
+    failures: tuple[Failure, ...]
     is_exact: bool
 
     def price(self, rule: str, kind: str, change: Change, *, is_word: bool) -> Priced:
         """Return the price of what a change takes away."""
+        if not self.is_exact:
+            return self._estimated(rule, kind, change) if not is_word else Priced(rule, kind, 0.0, (), (), True)
         then = self._instance(change)
         if _same(self.instance.workloads, then.workloads):
             return Priced(rule, kind, 0.0, (), ())
-        if not self.is_exact:
-            return self._estimated(rule, kind, change)
         best = solve(then)
         if best is None:
             return Priced(rule, kind, 0.0, (), ())
-        fewer, more = (best, self.now) if is_word else (self.now, best)
+        fewer, more = (best.choices, self.now) if is_word else (self.now, best.choices)
         without_it, with_it = self._cost(then, fewer), self._cost(self.instance, fewer)
         cost = without_it - with_it if is_word else with_it - without_it
         return Priced(rule, kind, money(cost * HOURS_PER_MONTH), *_kept_from(fewer, more))
@@ -191,43 +219,49 @@ class _Question:
         problem = change.of(self.instance.problem)
         return instance_of(problem, rulings=Rulings(problem) if change.legal else self.instance.rulings)
 
-    def _cost(self, instance: Instance, service: Solution) -> Fraction:
+    def _cost(self, instance: Instance, service: Mapping[str, Choice]) -> Fraction:
         """Return the least cost per hour of an instance that serves what `service` serves, and as it does."""
         kept = {
-            name: _as_well(workload, is_degraded=service.choices[name].is_degraded)
+            name: _as_well(workload, is_degraded=service[name].is_degraded)
             for name, workload in instance.workloads.items()
-            if name in service.choices
+            if name in service
         }
         found = solve(replace(instance, workloads=kept), must=set(kept))
         return Fraction(0) if found is None else tally(instance, found.choices, found.failures).per_hour
 
     def _estimated(self, rule: str, kind: str, change: Change) -> Priced:
-        """Ask each workload alone, with the others where they are: a fleet of this size is not solved again."""
-        court = Court(self.instance, self.now.choices, self.now.failures)
+        """Ask some workloads of each class alone, with the others where they are, and take them for the rest."""
+        court = Court(self.instance, self.now, self.failures)
         saved, unplaced, degraded = Fraction(0), list[str](), list[str]()
-        for name in self.instance.workloads:
-            bench = court.bench(name, is_alone=False)
-            choice = self.now.choices.get(name)
-            try:
-                way = bench.best(change)
-            except UndecidedError:
-                continue
-            if choice is None or choice.is_degraded:
-                (unplaced if choice is None else degraded).extend([name] if way is not None else [])
-            elif way is not None:
-                saved += max(Fraction(0), -bench.dearer(change, way))
+        for names in _classes(self.instance).values():
+            well = [name for name in names if name in self.now and not self.now[name].is_degraded]
+            asked = well[:MOST_OF_A_CLASS]
+            gains = [max(Fraction(0), -(_dearer(court.bench(n, is_alone=False), change) or Fraction(0))) for n in asked]
+            saved += sum(gains, Fraction(0)) * Fraction(len(well), max(1, len(asked)))
+            for name in [name for name in names if name not in well][:MOST_LACKING]:
+                if _dearer(court.bench(name, is_alone=False), change) is not None:
+                    (degraded if name in self.now else unplaced).append(name)
         return Priced(rule, kind, money(saved * HOURS_PER_MONTH), tuple(unplaced), tuple(degraded), is_estimate=True)
+
+
+def _dearer(bench: Bench, change: Change) -> Fraction | None:
+    """Return what the plan costs more with a change and the best way then; None when there is none, or nobody knows."""
+    try:
+        way = bench.best(change)
+    except UndecidedError:
+        return None
+    return None if way is None else bench.dearer(change, way)
 
 
 def _as_well(workload: Workload, *, is_degraded: bool) -> Workload:
     return replace(workload, graphs=tuple(graph for graph in workload.graphs if bool(graph.replaced) == is_degraded))
 
 
-def _kept_from(fewer: Solution, more: Solution) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return who is unplaced, and who is degraded, in one solution and not in the other."""
-    unplaced = tuple(name for name in more.choices if name not in fewer.choices)
-    well = {name for name, choice in more.choices.items() if not choice.is_degraded}
-    return unplaced, tuple(name for name, choice in fewer.choices.items() if choice.is_degraded and name in well)
+def _kept_from(fewer: Mapping[str, Choice], more: Mapping[str, Choice]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return who is unplaced, and who is degraded, under one set of choices and not under the other."""
+    unplaced = tuple(name for name in more if name not in fewer)
+    well = {name for name, choice in more.items() if not choice.is_degraded}
+    return unplaced, tuple(name for name, choice in fewer.items() if choice.is_degraded and name in well)
 
 
 def _same(before: Mapping[str, Workload], after: Mapping[str, Workload]) -> bool:

@@ -79,24 +79,33 @@ def explanations(
 ) -> dict[str, Reason]:
     """Return why each workload that is missing or degraded in `choices` is so, and what would repair it.
 
-    After `MOST_OF_A_PLAN` trials the others are told without causes, and as not complete: who asks about one of them
-    alone learns them.
+    The causes of all come first, then numbers and repairs, as far as `MOST_OF_A_PLAN` trials reach: who asks about one
+    of the others alone (`explanation`) learns them.
     """
     court, left, found = Court(instance, choices, tuple(failures)), MOST_OF_A_PLAN, dict[str, Reason]()
-    for name in instance.workloads:
-        if name not in choices or choices[name].is_degraded:
-            found[name], spent = explanation(court, name, left)
-            left -= spent
+    benches = {
+        name: (court.bench(name, is_alone=True), court.bench(name, is_alone=False))
+        for name in instance.workloads
+        if name not in choices or choices[name].is_degraded
+    }
+    for name, (alone, beside) in benches.items():
+        found[name] = reason(alone, beside, left)
+        left -= alone.trials + beside.trials
+    for name, (alone, beside) in benches.items():
+        before = alone.trials + beside.trials
+        if left > 0:
+            found[name] = _numbered_and_priced(
+                alone if found[name].kind == "impossible" else beside, beside, found[name]
+            )
+            left -= alone.trials + beside.trials - before
     return found
 
 
-def explanation(court: Court, name: str, left: int = MOST_OF_A_PLAN) -> tuple[Reason, int]:
-    """Return why one workload is unplaced or degraded and what would repair it, and how many trials that took."""
+def explanation(court: Court, name: str) -> Reason:
+    """Return why one workload is unplaced or degraded, and what would repair it."""
     alone, beside = court.bench(name, is_alone=True), court.bench(name, is_alone=False)
-    found = reason(alone, beside, left)
-    if left > alone.trials + beside.trials:
-        found = _numbered_and_priced(alone if found.kind == "impossible" else beside, beside, found)
-    return found, alone.trials + beside.trials
+    found = reason(alone, beside)
+    return _numbered_and_priced(alone if found.kind == "impossible" else beside, beside, found)
 
 
 def _numbered_and_priced(setting: Bench, beside: Bench, found: Reason) -> Reason:

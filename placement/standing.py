@@ -38,16 +38,13 @@ class Standing:
         planned = self.plan.workload(name)
         choices = {} if planned is None else {name: choice_of(workload, planned)}
         room = self.room(without=name)
-        failures = self._failures()
+        failures = failures_of(self.plan)
         return Court(instance, choices, failures, room, lambda: self._whole(instance))
 
     def _whole(self, one: Instance) -> Court:
         instance = instance_of(self.problem, rulings=one.rulings)
         choices = {w.id: choice_of(instance.workloads[w.id], w) for w in self.plan.workloads}
-        return Court(instance, choices, self._failures())
-
-    def _failures(self) -> tuple[Failure, ...]:
-        return tuple(Failure(Loss((failure.lost,)), {}) for failure in self.plan.failures)
+        return Court(instance, choices, failures_of(self.plan))
 
     def room(self, *, without: str) -> Room:
         """Return what everybody but one workload takes."""
@@ -97,6 +94,11 @@ class Standing:
         assert speed is not None
         cost = replica_per_hour(variant.needs, group)
         return Pool(key, speed.service, speed.throughput, cost, variant.needs, group)
+
+
+def failures_of(plan: Plan) -> tuple[Failure, ...]:
+    """Return the losses that a plan reserves for; who is served then, and where, is left to the plan."""
+    return tuple(Failure(Loss((failure.lost,)), {}) for failure in plan.failures)
 
 
 def pool_key(placed: StagePlan) -> PoolKey:

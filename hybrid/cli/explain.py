@@ -12,6 +12,7 @@ from hybrid.cli.console import Output, OutputOption, emit, next_step, out
 from hybrid.errors import InputError
 
 if TYPE_CHECKING:
+    from placement.bench import Court
     from placement.explanation import StageView, WhyNot
     from placement.plan import Plan
     from placement.problem import Problem
@@ -46,7 +47,7 @@ def explain(
 
         if what is not None or site is not None:
             raise InputError("--prices is about the whole plan", advice=f"hybrid explain {plan} --prices")
-        show_prices(problem_of(made, plan, fleet), output)
+        show_prices(problem_of(made, plan, fleet), made, output)
         next_step(f"hybrid diff {plan} FLEET_WITH_ANOTHER_POLICY")
         return
     if what is None:
@@ -154,11 +155,13 @@ def _show(made: Plan, problem: Problem, workload: str, stage: str | None, output
     from placement.standing import Standing
 
     court = Standing(problem, made).court(workload)
+    made = _with_reason(made, court, workload)
     seen = views(court, workload, stage)
     choice = court.choices.get(workload)
     paths = [path_of(court.instance.workloads[workload], part) for part in choice.parts] if choice else []
     data = {
         "workload": workload,
+        **_reason_json(made, workload),
         "paths": [path.to_json() for path in paths],
         "stages": [_view_json(view) for view in seen],
     }
@@ -171,6 +174,29 @@ def _show(made: Plan, problem: Problem, workload: str, stage: str | None, output
             _print(_view(view, made.cost.currency))
 
     emit(output, data, show)
+
+
+def _with_reason(made: Plan, court: Court, workload: str) -> Plan:
+    """Return the plan with all reasons of a workload: a large plan leaves numbers and repairs to who asks."""
+    from hybrid.cli.reasons import who
+    from placement.repairs import explanation, with_reason
+
+    found = next((found for _, found in who(made) if found.id == workload), None)
+    if found is None or (found.causes_complete and len(found.numbers) == len(found.causes)):
+        return made
+    return with_reason(made, workload, explanation(court, workload))
+
+
+def _reason_json(made: Plan, workload: str) -> dict[str, Any]:
+    from hybrid.cli.reasons import who
+
+    for status, found in who(made):
+        if found.id == workload:
+            repairs = [{"change": one.change, "costPerHour": one.cost_per_hour} for one in found.repairs]
+            causes, numbers = [list(one) for one in found.causes], [list(one) for one in found.numbers]
+            told = {"status": status, "kind": found.kind, "causes": causes, "numbers": numbers, "repairs": repairs}
+            return {**told, "causesComplete": found.causes_complete}
+    return {"status": "placed"}
 
 
 def _view_json(view: StageView) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from hybrid.cli.console import Output, emit, out, progress, table
 
 if TYPE_CHECKING:
+    from placement.plan import Plan
     from placement.prices import Priced
     from placement.problem import Problem
 
 MOST_NAMES = 3
 
 
-def show_prices(problem: Problem, output: Output) -> None:
+def show_prices(problem: Problem, plan: Plan, output: Output) -> None:
     """Work out and print the price of every rule, waiver and word of a fleet."""
     from placement.prices import prices
 
@@ -26,7 +27,7 @@ def show_prices(problem: Problem, output: Output) -> None:
             advance((index - done) / of)
             done = index
 
-        found = prices(problem, tick)
+        found = prices(problem, plan, tick)
     emit(output, {"currency": problem.currency, "rules": [_json(one) for one in found]}, lambda: _show(problem, found))
 
 
@@ -48,7 +49,10 @@ def _show(problem: Problem, found: list[Priced]) -> None:
         columns = ("waiver or word", "of", f"saves {problem.currency}/month", "lets be placed", "lets be as declared")
         table("what each waiver and each word that no pack is needed saves", columns, _rows(words))
     if any(one.is_estimate for one in found):
-        out().print("~ is an estimate: each workload asked alone, with the others where they are", markup=False)
+        out().print(
+            "~ is an estimate: some workloads asked alone, with the others where they are; waivers are not estimated",
+            markup=False,
+        )
     out().print("A price is told, not proposed: who answers for a rule decides about it.", markup=False)
 
 

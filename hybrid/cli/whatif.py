@@ -91,7 +91,7 @@ def _explained(problem: Problem, then: Plan, found: Review) -> Plan:
             speaks.setdefault((status.workload.partition("@")[0], status.after), status.workload)
     standing = Standing(problem, then)
     for name in speaks.values():
-        then = with_reason(then, name, explanation(standing.court(name), name)[0])
+        then = with_reason(then, name, explanation(standing.court(name), name))
     return then
 
 

@@ -26,9 +26,7 @@ from tests.placement.test_exact_brute import problems
 from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem, a_region, a_stage, a_variant
 from tests.support.sites import a_box, a_link, a_policy, a_rule
 
-LAWS = settings(
-    max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
-)
+LAWS = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
 
 
 def court_of(problem: Problem) -> Court:
@@ -88,7 +86,7 @@ def crowds(draw: st.DrawFn) -> Problem:
 def test_each_cause_is_enough_and_no_part_of_it_is(problem: Problem) -> None:
     court = court_of(problem)
     for name in lacking(court):
-        found, _ = explanation(court, name)
+        found = explanation(court, name)
         alone = found.kind == "impossible"
         assert would_be_placed(court, name, AS_IT_IS, is_alone=True) != alone
         assert found.is_complete
@@ -105,7 +103,7 @@ def test_each_repair_is_enough_beside_the_others_costs_what_it_says_and_leaves_t
     court = court_of(problem)
     for name in lacking(court):
         beside = court.bench(name, is_alone=False)
-        found, _ = explanation(court, name)
+        found = explanation(court, name)
         changes = {c.text: c for cause in found.causes for c in numbered(beside, cause).changes}
         changes |= {c.text: c for c in turn(beside, AS_IT_IS, [of_rate(beside)])}
         for repair in found.repairs:
@@ -136,7 +134,7 @@ def dearer(court: Court, name: str, change: Change) -> float:
 def test_each_number_is_enough_and_a_step_less_is_not(problem: Problem) -> None:
     court = court_of(problem)
     for name in lacking(court):
-        found, _ = explanation(court, name)
+        found = explanation(court, name)
         alone = found.kind == "impossible"
         bench = court.bench(name, is_alone=alone)
         for cause in (cause for cause in found.causes if len(cause) == 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib.metadata import version
 
@@ -13,7 +14,7 @@ from placement.causes import Reason
 from placement.check import checker_digest
 from placement.check.inputs import CHECKER
 from placement.cost import money
-from placement.fallback_order import Target, orders
+from placement.fallback_order import Running, Target, orders
 from placement.graph import Edge
 from placement.instance import Instance, Workload
 from placement.invariants import invariants
@@ -21,6 +22,7 @@ from placement.latency import milliseconds
 from placement.losses import after
 from placement.plan import (
     AssignmentPlan,
+    AtomJson,
     CostPlan,
     EnginePlan,
     FailurePlan,
@@ -41,14 +43,16 @@ from placement.plan import (
 )
 from placement.routes import Route
 from placement.solution import Choice, Failure, PoolLoad, Solution, Tally, latency_us, routed, share_of, tally
+from sites.data import Label
 
 DISTRIBUTION = "sovereign-hybrid"
+NOTHING = Fraction(0)
 
 
 def assemble(instance: Instance, solution: Solution, reasons: Mapping[str, Reason], engine: str) -> Plan:
     """Return the plan that a solution is; `reasons` say of each unplaced or degraded workload why it is so."""
     problem = instance.problem
-    total = tally(instance, solution.choices, solution.failures)
+    assembly = _Assembly(instance, solution)
     checked, not_checked = invariants(problem)
     return Plan(
         api_version="hybrid/v1",
@@ -58,115 +62,119 @@ def assemble(instance: Instance, solution: Solution, reasons: Mapping[str, Reaso
         inputs={**problem.digests, CHECKER: checker_digest()},
         engine=EnginePlan(engine, version(DISTRIBUTION), solution.work, 0),
         workloads=tuple(
-            _workload(instance, name, choice, solution, total, reasons.get(name))
-            for name, choice in sorted(solution.choices.items())
+            assembly.workload(name, choice, reasons.get(name)) for name, choice in sorted(solution.choices.items())
         ),
         unplaced=tuple(_unplaced(name, reasons[name]) for name in instance.workloads if name not in solution.choices),
-        pools=tuple(_pool(total.pools[key], solution.packing[key]) for key in sorted(total.pools)),
+        pools=tuple(_pool(assembly.total.pools[key], solution.packing[key]) for key in sorted(assembly.total.pools)),
         invariants=InvariantsPlan(checked, not_checked),
-        cost=_cost(problem.currency, total, solution),
-        failures=tuple(_failure(instance, failure) for failure in solution.failures),
+        cost=_cost(problem.currency, assembly.total, solution),
+        failures=tuple(assembly.failure(failure) for failure in solution.failures),
     )
 
 
-def _workload(
-    instance: Instance, name: str, choice: Choice, solution: Solution, total: Tally, reason: Reason | None
-) -> WorkloadPlan:
-    workload = instance.workloads[name]
-    reserved = _reserved(name, solution.failures)
-    followed = [list(orders(instance, workload, part, solution.packing, reserved)) for part in choice.parts]
-    return WorkloadPlan(
-        id=name,
-        pipeline=workload.pipeline.name,
-        origin=workload.origin.name,
-        tenant=workload.pipeline.metadata.tenant,
-        rate=float(workload.rate),
-        status="degraded" if choice.is_degraded else "placed",
-        assignments=tuple(
-            _assignment(workload, part, [target for _, targets in found for target in targets])
-            for part, found in zip(choice.parts, followed, strict=True)
-        ),
-        fallbacks=tuple(
-            FallbackPlan(stage, tuple(_target(stage, target) for target in targets), index)
-            for index, found in enumerate(followed)
-            for stage, targets in found
-        ),
-        latency_ms=LatencyPlan(
-            milliseconds(latency_us(workload, choice)),
-            None if workload.limit_us is None else milliseconds(Fraction(workload.limit_us)),
-        ),
-        cost_per_hour=money(share_of(workload, choice, total)),
-        kind=None if reason is None else reason.kind,
-        causes=() if reason is None else reason.causes,
-        numbers=() if reason is None else reason.numbers,
-        causes_complete=reason is None or reason.is_complete,
-        repairs=() if reason is None else _repairs(reason),
-    )
+@dataclass(slots=True)
+class _Assembly:
+    """What all workloads of a plan are written down with; what many of them say alike is one object."""
 
+    instance: Instance
+    solution: Solution
+    total: Tally = field(init=False)
+    running: Running = field(init=False)
+    reserved: dict[str, set[tuple[str, PoolKey]]] = field(default_factory=dict)
+    _labels: dict[int, tuple[Label, tuple[AtomJson, ...]]] = field(default_factory=dict)
 
-def _assignment(workload: Workload, part: Choice, targets: Iterable[Target] = ()) -> AssignmentPlan:
-    flows = [_flow(workload, edge, route, "primary", part.fraction) for edge, route in routed(workload, part)]
-    flows += _spare_flows(workload, targets)
-    return AssignmentPlan(float(part.fraction), tuple(_stages(workload, part)), tuple(flows))
+    def __post_init__(self) -> None:
+        """Add everything up, and find the stages of each workload for which pools have room after some loss."""
+        self.total = tally(self.instance, self.solution.choices, self.solution.failures)
+        self.running = Running(self.solution.packing)
+        for failure in self.solution.failures:
+            for name, choice in failure.choices.items():
+                options = ((stage, option) for part in choice.parts for stage, option in part.options.items())
+                pools = {(stage, option.pool.key) for stage, option in options if option.pool is not None}
+                self.reserved.setdefault(name, set()).update(pools)
 
+    def workload(self, name: str, choice: Choice, reason: Reason | None) -> WorkloadPlan:
+        """Return how a workload is served."""
+        workload = self.instance.workloads[name]
+        reserved = self.reserved.get(name, ())
+        followed = [list(orders(self.instance, workload, part, self.running, reserved)) for part in choice.parts]
+        return WorkloadPlan(
+            id=name,
+            pipeline=workload.pipeline.name,
+            origin=workload.origin.name,
+            tenant=workload.pipeline.metadata.tenant,
+            rate=float(workload.rate),
+            status="degraded" if choice.is_degraded else "placed",
+            assignments=tuple(
+                self.assignment(workload, part, [target for _, targets in found for target in targets])
+                for part, found in zip(choice.parts, followed, strict=True)
+            ),
+            fallbacks=tuple(
+                FallbackPlan(stage, tuple(_target(stage, target) for target in targets), index)
+                for index, found in enumerate(followed)
+                for stage, targets in found
+            ),
+            latency_ms=LatencyPlan(
+                milliseconds(latency_us(workload, choice)),
+                None if workload.limit_us is None else milliseconds(Fraction(workload.limit_us)),
+            ),
+            cost_per_hour=money(share_of(workload, choice, self.total)),
+            kind=None if reason is None else reason.kind,
+            causes=() if reason is None else reason.causes,
+            numbers=() if reason is None else reason.numbers,
+            causes_complete=reason is None or reason.is_complete,
+            repairs=() if reason is None else _repairs(reason),
+        )
 
-def _failure(instance: Instance, failure: Failure) -> FailurePlan:
-    survivors = []
-    for name, choice in sorted(failure.choices.items()):
-        workload = after(instance, instance.workloads[name], failure.loss)
-        survivors.append(SurvivorPlan(name, tuple(_assignment(workload, part) for part in choice.parts)))
-    return FailurePlan(str(failure.loss), tuple(survivors))
+    def failure(self, failure: Failure) -> FailurePlan:
+        """Return how those that survive a loss are served after it."""
+        survivors = []
+        for name, choice in sorted(failure.choices.items()):
+            workload = after(self.instance, self.instance.workloads[name], failure.loss)
+            survivors.append(SurvivorPlan(name, tuple(self.assignment(workload, part) for part in choice.parts)))
+        return FailurePlan(str(failure.loss), tuple(survivors))
 
+    def assignment(self, workload: Workload, part: Choice, targets: Iterable[Target] = ()) -> AssignmentPlan:
+        """Return one way to serve a workload, and the flows that only its fallback targets would use, each once."""
+        flows = [self._flow(workload, edge, route, "primary", part.fraction) for edge, route in routed(workload, part)]
+        spare = {
+            (edge.source, edge.target, route.sites): (edge, route) for target in targets for edge, route in target.flows
+        }
+        flows += [self._flow(workload, *spare[key], "fallback", NOTHING) for key in sorted(spare)]
+        return AssignmentPlan(float(part.fraction), tuple(self._stages(workload, part)), tuple(flows))
 
-def _reserved(name: str, failures: Iterable[Failure]) -> set[tuple[str, PoolKey]]:
-    """Return the stages of a workload, and the pools that have room for them after some loss."""
-    return {
-        (stage, option.pool.key)
-        for failure in failures
-        if name in failure.choices
-        for part in failure.choices[name].parts
-        for stage, option in part.options.items()
-        if option.pool is not None
-    }
+    def _stages(self, workload: Workload, choice: Choice) -> Iterator[StagePlan]:
+        for stage in choice.graph.stages:
+            option = choice.options[stage.name]
+            label = self._label(workload.labels.stages[stage.name])
+            if option.pool is None:
+                yield StagePlan(stage.name, option.site, None, None, None, label, option.rules)
+            else:
+                key = option.pool.key
+                yield StagePlan(
+                    stage.name, key.site, key.model, key.variant, key.hardware, label, option.rules, key.partition
+                )
 
+    def _flow(self, workload: Workload, edge: Edge, route: Route, role: Role, fraction: Fraction) -> FlowPlan:
+        return FlowPlan(
+            from_stage=edge.source,
+            to_stage=edge.target,
+            source=route.sites[0],
+            target=route.sites[-1],
+            role=role,
+            route=route.sites,
+            bytes=edge.bytes,
+            rate=float(workload.rate * edge.share * fraction) if fraction else 0.0,
+            label=self._label(workload.labels.flow(edge.source, edge.target)),
+            verdict="permit",
+            rules=route.rules,
+        )
 
-def _stages(workload: Workload, choice: Choice) -> Iterator[StagePlan]:
-    for stage in choice.graph.stages:
-        option = choice.options[stage.name]
-        label = tuple(atom.to_json() for atom in workload.labels.stages[stage.name])
-        if option.pool is None:
-            yield StagePlan(stage.name, option.site, None, None, None, label, option.rules)
-        else:
-            key = option.pool.key
-            yield StagePlan(
-                stage.name, key.site, key.model, key.variant, key.hardware, label, option.rules, key.partition
-            )
-
-
-def _flow(workload: Workload, edge: Edge, route: Route, role: Role, fraction: Fraction = Fraction(0)) -> FlowPlan:
-    return FlowPlan(
-        from_stage=edge.source,
-        to_stage=edge.target,
-        source=route.sites[0],
-        target=route.sites[-1],
-        role=role,
-        route=route.sites,
-        bytes=edge.bytes,
-        rate=float(workload.rate * edge.share * fraction),
-        label=tuple(atom.to_json() for atom in workload.labels.flow(edge.source, edge.target)),
-        verdict="permit",
-        rules=route.rules,
-    )
-
-
-def _spare_flows(workload: Workload, targets: Iterable[Target]) -> list[FlowPlan]:
-    """Return each flow that only a fallback would use, once."""
-    flows = {
-        (edge.source, edge.target, route.sites): _flow(workload, edge, route, "fallback")
-        for target in targets
-        for edge, route in target.flows
-    }
-    return [flows[key] for key in sorted(flows)]
+    def _label(self, label: Label) -> tuple[AtomJson, ...]:
+        """Return a label's form: one object per label, which is kept: its identity is the key."""
+        if id(label) not in self._labels:
+            self._labels[id(label)] = label, tuple(atom.to_json() for atom in label)
+        return self._labels[id(label)][1]
 
 
 def _target(stage: str, target: Target) -> TargetPlan:
@@ -217,7 +225,7 @@ def _cost(currency: str, total: Tally, solution: Solution) -> CostPlan:
         egress_per_hour=money(total.egress),
         lower_bound_per_hour=bound,
         gap=round(per_hour / bound - 1, 9) if bound else (0.0 if not per_hour else None),
-        gap_over="all",
+        gap_over=solution.bound_over,
     )
 
 

@@ -75,12 +75,16 @@ class Workload:
 
         No other site is looked at; whether a route reaches this one is for the routes of a choice to tell.
         """
-        options = self.options
-        there = options.at(stage, site) if isinstance(options, Options) else options[stage]
-        for option in there:
-            if option.site == site.name and (None if option.pool is None else option.pool.key) == pool:
+        for option in self.options_at(stage, site):
+            if (None if option.pool is None else option.pool.key) == pool:
                 return option
         return None
+
+    def options_at(self, stage: str, site: Site) -> tuple[Option, ...]:
+        """Return the options of a stage at a site, without a look at any other; a route may be missing."""
+        if isinstance(self.options, Options):
+            return self.options.at(stage, site)
+        return tuple(option for option in self.options[stage] if option.site == site.name)
 
     def route(self, edge: Edge, a: str, b: str) -> Route | None:
         """Return the way of a flow between two sites; None when there is no permitted one."""

@@ -137,6 +137,9 @@ class Law(Protocol):
     def paths(self, label: Label, *, is_async: bool) -> Paths:
         """Return the paths over hops that are open to such a flow."""
 
+    def alike(self, label: Label) -> int:
+        """Return the class of a label: the law permits what has the same, and for the same reasons."""
+
 
 @dataclass(slots=True)
 class Router:
@@ -144,7 +147,8 @@ class Router:
 
     network: Network
     law: Law
-    _known: dict[tuple[int, bool], _Ways] = field(default_factory=dict)
+    _known: dict[tuple[int, bool], tuple[Label, _Ways]] = field(default_factory=dict)
+    _by_class: dict[tuple[int, bool], _Ways] = field(default_factory=dict)
     _staying: dict[str, Route] = field(default_factory=dict)
     _wired: Paths | None = None
 
@@ -154,11 +158,11 @@ class Router:
             if a not in self._staying:
                 self._staying[a] = Route((a,), 0, Fraction(0), 0, ())
             return self._staying[a]
-        ways = self._ways(label, is_async)
-        if (a, b) not in ways.routes:
+        ways, hop = self._ways(label, is_async), (a, b)
+        if hop not in ways.routes:
             path = ways.paths.best(a, b)
-            ways.routes[a, b] = None if path is None else self._route(path, label)
-        return ways.routes[a, b]
+            ways.routes[hop] = None if path is None else self._route(path, label)
+        return ways.routes[hop]
 
     def near(self, a: str, label: Label, is_async: bool) -> Iterator[tuple[int, str]]:
         """Yield (round trip, site) for the sites that such a flow reaches from `a`, stubs left out, nearest first."""
@@ -190,9 +194,12 @@ class Router:
     def _ways(self, label: Label, is_async: bool) -> _Ways:
         # Labels are few and each stays the same object: its identity is a key for as long as it is kept.
         key = (id(label), is_async)
-        if key not in self._known:
-            self._known[key] = _Ways(label, self.law.paths(label, is_async=is_async))
-        return self._known[key]
+        if (known := self._known.get(key)) is None:
+            alike = (self.law.alike(label), is_async)
+            if alike not in self._by_class:
+                self._by_class[alike] = _Ways(self.law.paths(label, is_async=is_async))
+            known = self._known[key] = (label, self._by_class[alike])
+        return known[1]
 
     def _route(self, path: tuple[str, ...], label: Label) -> Route:
         hops = tuple(pairwise(path))
@@ -209,9 +216,8 @@ class Router:
 
 @dataclass(slots=True)
 class _Ways:
-    """What is known of the routes of flows with one label."""
+    """What is known of the routes of flows with labels of one class."""
 
-    label: Label
     paths: Paths
     routes: dict[Hop, Route | None] = field(default_factory=dict)
 

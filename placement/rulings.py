@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from placement.paths import Paths
 from placement.pipeline import Pipeline, Stage
@@ -16,13 +17,15 @@ from placement.problem import Problem
 from placement.routes import Hop, Network, Router
 from sites.country import country_of
 from sites.data import Label
-from sites.decisions import decide_hop, decide_stage
+from sites.decisions import decide_hop, decide_stage, permit_hop, permit_stage
 from sites.likeness import Facts, Likeness, countries_in
 from sites.site import Link, Site
-from sites.verdict import Evaluator, Outcome, Verdict
+from sites.verdict import Evaluator, Verdict
 
 WIRE = ("to", "bandwidth", "rtt", "price")
 """Fields of a link of which no rule asks."""
+
+Answer = TypeVar("Answer", Verdict, Verdict | None)
 
 LOST = ""
 """The home of data whose origin lies nowhere known, where some rule asks for it."""
@@ -86,6 +89,7 @@ class _TenantLaw:
     _links: dict[tuple[str, str], tuple[Link, int]] = field(default_factory=dict)
     _networks: dict[int, tuple[Network, dict[int, Hop]]] = field(default_factory=dict)
     _paths: dict[tuple[int, frozenset[int], bool], Paths] = field(default_factory=dict)
+    open: dict[Hashable, Paths] = field(default_factory=dict)
 
     @classmethod
     def of(cls, problem: Problem, tenant: str) -> _TenantLaw:
@@ -124,7 +128,7 @@ class _TenantLaw:
             self._networks[id(network)] = network, found
         return self._networks[id(network)][1]
 
-    def paths(self, network: Network, allowed: frozenset[int], *, is_async: bool) -> Paths:
+    def joined(self, network: Network, allowed: frozenset[int], *, is_async: bool) -> Paths:
         """Return the paths over wires of these numbers; the same object when it is asked again."""
         key = (id(network), allowed, is_async)
         if key not in self._paths:
@@ -136,11 +140,10 @@ class _TenantLaw:
             self._paths[key] = Paths(network, is_open)
         return self._paths[key]
 
-    def permit(self, key: Hashable, ask: Callable[[], Verdict]) -> Verdict | None:
+    def permit(self, key: Hashable, ask: Callable[[], Verdict | None]) -> Verdict | None:
         """Return the permit of everything that is asked under one key; None when it is refused."""
         if key not in self.permits:
-            verdict = ask()
-            self.permits[key] = verdict if verdict.outcome == Outcome.permit else None
+            self.permits[key] = ask()
         return self.permits[key]
 
     def refusal(self, key: Hashable, ask: Callable[[], Verdict]) -> Verdict:
@@ -157,7 +160,6 @@ class Hops:
     law: _TenantLaw
     network: Network
     origin: Site
-    _open: dict[tuple[int, bool], Paths] = field(default_factory=dict)
 
     def hop(self, label: Label, link: Link, a: str, b: str) -> Verdict:
         """Return whether a flow with that label may cross the wire between two sites."""
@@ -171,33 +173,41 @@ class Hops:
     def permit(self, label: Label, link: Link, a: str, b: str) -> Verdict | None:
         """Return the permit of a hop; None when it is refused."""
         read = self.law.read(label)
-        return self._permit(read, self.law.wire(link, a, b), lambda: self._ask(label, link, a, b))
+        return self._permit(read, self.law.wire(link, a, b), lambda: self._try(label, link, a, b))
 
     def paths(self, label: Label, *, is_async: bool) -> Paths:
         """Return the paths over open hops, which labels share that open the same."""
-        read = self.law.read(label)
-        key = (id(read.label), is_async)
-        if key not in self._open:
-            self._open[key] = self._shared(read, is_async)
-        return self._open[key]
+        law, read = self.law, self.law.read(label)
+        key = (id(self.network), *self._asked(read), is_async)
+        if key not in law.open:
+            known = law.wires_in(self.network).items()
+            allowed = frozenset(number for number, hop in known if self._allows(read, number, hop))
+            law.open[key] = law.joined(self.network, allowed, is_async=is_async)
+        return law.open[key]
 
-    def _permit(self, read: _Read, wire: int, ask: Callable[[], Verdict]) -> Verdict | None:
-        home = _home(read, self.origin)
+    def alike(self, label: Label) -> int:
+        """Return the class of a label: the law permits what has the same, and for the same reasons."""
+        return self.law.read(label).of
+
+    def _asked(self, read: _Read) -> tuple[int, str | None, Facts]:
+        """Return what of a label and the origin the law reads."""
+        return read.of, _home(read, self.origin), self.law.likeness.origin(self.origin)
+
+    def _permit(self, read: _Read, wire: int, ask: Callable[[], Verdict | None]) -> Verdict | None:
+        number, home, names = self._asked(read)
         view = self.law.wires.view(wire, home)
-        lost = home if home == LOST else None
-        return self.law.permit(("hop", read.of, view, lost, self.law.likeness.origin(self.origin)), ask)
-
-    def _shared(self, read: _Read, is_async: bool) -> Paths:
-        known = self.law.wires_in(self.network).items()
-        allowed = frozenset(number for number, hop in known if self._allows(read, number, hop))
-        return self.law.paths(self.network, allowed, is_async=is_async)
+        return self.law.permit(("hop", number, view, home if home == LOST else None, names), ask)
 
     def _allows(self, read: _Read, number: int, hop: Hop) -> bool:
-        return self._permit(read, number, lambda: self._ask(read.label, self.network.wires[hop], *hop)) is not None
+        return self._permit(read, number, lambda: self._try(read.label, self.network.wires[hop], *hop)) is not None
 
     def _ask(self, label: Label, link: Link, a: str, b: str) -> Verdict:
         ends = self.law.problem.sites[min(a, b)], self.law.problem.sites[max(a, b)]
         return decide_hop(self.law.evaluator, label, link, *ends, self.origin)
+
+    def _try(self, label: Label, link: Link, a: str, b: str) -> Verdict | None:
+        ends = self.law.problem.sites[min(a, b)], self.law.problem.sites[max(a, b)]
+        return permit_hop(self.law.evaluator, label, link, *ends, self.origin)
 
 
 def _home(read: _Read, origin: Site) -> str | None:
@@ -233,7 +243,7 @@ class Rulings:
             return found
         law = self._law(pipeline.metadata.tenant)
         key = (label, site.name, _country(origin), law.likeness.origin(origin), *_asked(stage, failover))
-        return law.refusal(key, lambda: _ask_stage(law, stage, label, site, origin, failover))
+        return law.refusal(key, lambda: _ask_stage(decide_stage, law, stage, label, site, origin, failover))
 
     def permit(
         self, pipeline: Pipeline, stage: Stage, label: Label, site: Site, origin: Site, *, failover: bool
@@ -245,7 +255,7 @@ class Rulings:
         view = law.profiles.view(law.profile(site), home)
         lost = home if home == LOST else None
         key = (read.of, view, lost, law.likeness.origin(origin), *_asked(stage, failover))
-        return law.permit(key, lambda: _ask_stage(law, stage, label, site, origin, failover))
+        return law.permit(key, lambda: _ask_stage(permit_stage, law, stage, label, site, origin, failover))
 
     def hop(self, tenant: str, label: Label, link: Link, a: str, b: str, origin: Site) -> Verdict:
         """Return whether a flow with that label may cross the wire between two sites."""
@@ -280,8 +290,8 @@ def _asked(stage: Stage, failover: bool) -> tuple[str | None, bool, bool, bool]:
     return stage.purpose, keeps, stage.is_async or stage.task == "queue", failover
 
 
-def _ask_stage(law: _TenantLaw, stage: Stage, label: Label, site: Site, origin: Site, failover: bool) -> Verdict:
+def _ask_stage(
+    ask: Callable[..., Answer], law: _TenantLaw, stage: Stage, label: Label, site: Site, origin: Site, failover: bool
+) -> Answer:
     purpose, keeps, queues, _ = _asked(stage, failover)
-    return decide_stage(
-        law.evaluator, label, site, origin, purpose=purpose, retains=keeps, queues=queues, failover=failover
-    )
+    return ask(law.evaluator, label, site, origin, purpose=purpose, retains=keeps, queues=queues, failover=failover)

@@ -94,6 +94,7 @@ def _workloads(audit: Audit, classes: Classes, source: Source, tick: Tick) -> It
     audit.seen.hops.update(frozenset(hop) for hop in load.carried)
     survival = Survival(audit, classes, weighed, load)
     yield from survival.weigh(reader.failure(raw) for raw in source.failures())
+    yield from weighed.standing(cost.idle(audit, load, survival.standby))
     yield from capacity.pools(audit, load, survival.reserved)
     yield from capacity.nodes(audit, stores_of((load.stores, survival.stores)))
     yield from capacity.links(audit, load.carried)

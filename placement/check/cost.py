@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import lru_cache
 
@@ -12,6 +13,7 @@ from placement.check.document import Places
 from placement.check.load import Demand, Load
 from placement.check.presence import near
 from placement.check.result import Finding
+from placement.check.schema import PoolKey
 from sites.site import Hardware
 
 MICRO = 1.01e-6
@@ -67,6 +69,20 @@ class Prices:
         if pool is None or group is None or chosen is None or pool.load <= 0:
             return 0.0
         return float(pool.replicas * dominant_share(chosen.needs, group) * group.price.amount) / pool.load
+
+
+def idle(audit: Audit, load: Load, standby: Mapping[PoolKey, Mapping[str, Fraction]]) -> dict[str, float]:
+    """Return what workloads pay per hour for pools that stand by for losses alone, by what each would bring there."""
+    found: dict[str, float] = defaultdict(float)
+    for key, who in standby.items():
+        pool, group = audit.pools.get(key), audit.snapshot.group(key[0], key[3])
+        variant = audit.snapshot.variant(key[1], key[2])
+        if pool is None or group is None or variant is None or load.reserved.get(key):
+            continue
+        price, whole = pool.replicas * dominant_share(variant.needs, group) * group.price.amount, sum(who.values())
+        for name, part in who.items():
+            found[name] += float(price * part / whole)
+    return found
 
 
 def egress_per_hour(audit: Audit, load: Load) -> Fraction:

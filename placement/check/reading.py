@@ -127,15 +127,15 @@ class Reader:
         return raw["lost"], tuple(moved)
 
     def _parts(self, raw: Raw, origin: str) -> tuple[Part, ...]:
-        """Return the assignments of a workload; the first that runs a stage has its fallback order."""
-        orders = {order["stage"]: order["order"] for order in raw.get("fallbacks", ())}
-        if len(orders) < len(raw.get("fallbacks", ())):
-            raise PlacementError(f"fallbacks of {raw['id']}: two orders of one stage", advice="plan again")
-        assignments, parts = raw["assignments"], []
-        for index, one in enumerate(assignments):
-            last = index == len(assignments) - 1
-            mine = list(orders) if last else [s["stage"] for s in one["stages"] if s["stage"] in orders]
-            parts.append(self._part(one, origin, [(name, orders.pop(name)) for name in mine]))
+        """Return the assignments of a workload, each with its fallback orders: those of the first unless they say."""
+        orders: dict[int, dict[str, Raw]] = {}
+        for order in raw.get("fallbacks", ()):
+            own = orders.setdefault(order.get("assignment", 0), {})
+            if own.setdefault(order["stage"], order["order"]) is not order["order"]:
+                raise PlacementError(f"fallbacks of {raw['id']}: two orders of one stage", advice="plan again")
+        parts = [self._part(one, origin, list(orders.pop(at, {}).items())) for at, one in enumerate(raw["assignments"])]
+        if orders:
+            raise PlacementError(f"fallbacks of {raw['id']}: of an assignment that is none", advice="plan again")
         return tuple(parts)
 
     def _part(self, raw: Raw, origin: str, orders: list[tuple[str, Raw]]) -> Part:

@@ -52,6 +52,7 @@ class Survival:
     Attributes:
         reserved: the most that any failure asks of each pool; of those alone that it asks more of, or newly.
         stores: the Knowledge beside pools in failures.
+        standby: what each workload brings to a pool after losses, reserved, over all of them.
     """
 
     def __init__(self, audit: Audit, classes: Classes, weighed: Workloads, load: Load) -> None:
@@ -59,6 +60,7 @@ class Survival:
         self._users: dict[Lost, list[str]] = defaultdict(list)
         self.reserved: dict[PoolKey, Fraction] = {}
         self.stores: dict[PoolKey, set[str]] = defaultdict(set)
+        self.standby: dict[PoolKey, dict[str, Fraction]] = defaultdict(dict)
         for name, members in weighed.members.items():
             used = [uses(member) for member in members]
             sites, hops = set().union(*(s for s, _ in used)), set().union(*(h for _, h in used))
@@ -136,6 +138,9 @@ class Survival:
         for part in entry.parts:
             member = self._member(entry.id, origin, part, lost, usual)
             change.add(member.shape.demand, member.places)
+            for place, share in member.shape.demand.shares:
+                who = self.standby[(member.places[place], *share.pool)]
+                who[entry.id] = who.get(entry.id, Fraction(0)) + share.reserved
             yield from self._assignment(entry.id, origin, member, lost, usual, whole=whole)
 
     def _member(

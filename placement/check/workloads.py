@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -54,6 +54,7 @@ class Workloads:
         self.keeps = any(pipeline.spec.survive for pipeline in audit.snapshot.pipelines.values())
         self.listed: dict[str, set[str]] = {name: set() for name in audit.snapshot.pipelines}
         self.odd: Counter[str] = Counter()
+        self._standing: dict[str, tuple[float | None, float]] = {}
 
     def weigh(self, entry: WorkloadEntry) -> Iterator[Finding]:
         """Yield what is wrong with one workload."""
@@ -148,8 +149,15 @@ class Workloads:
             if not near(entry.modelled, slowest / 1000, absolute=HALF_A_MICROSECOND):
                 yield Finding("plan/latency", entry.id, "modelled", f"{slowest / 1000:.3f} ms", f"{entry.modelled} ms")
         cost = sum(self._prices.part(member.shape.demand, member.places) for member in members)
-        if entry.cost_per_hour is None or not near(entry.cost_per_hour, cost, absolute=MICRO):
-            yield Finding("plan/cost", entry.id, "costPerHour", f"{cost:.6f}", str(entry.cost_per_hour))
+        if pipeline.spec.survive:
+            self._standing[entry.id] = (entry.cost_per_hour, cost)
+        else:
+            yield from _paid(entry.id, entry.cost_per_hour, cost)
+
+    def standing(self, idle: Mapping[str, float]) -> Iterator[Finding]:
+        """Yield each workload that must survive and whose cost is not its own and its part of what is kept ready."""
+        for name, (stated, cost) in self._standing.items():
+            yield from _paid(name, stated, cost + idle.get(name, 0.0))
 
     def missing(self) -> Iterator[Finding]:
         """Yield every workload that is missing, unknown, or there twice; unplaced ones are there, too."""
@@ -168,3 +176,8 @@ class Workloads:
             for origin in origins:
                 if origin not in self.listed[pipeline]:
                     yield Finding("invariant/1", f"{pipeline}@{origin}", "workload", "once", "listed 0 times")
+
+
+def _paid(name: str, stated: float | None, cost: float) -> Iterator[Finding]:
+    if stated is None or not near(stated, cost, absolute=MICRO):
+        yield Finding("plan/cost", name, "costPerHour", f"{cost:.6f}", str(stated))

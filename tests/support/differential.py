@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from placement.check import evaluator as checker_evaluator
 from placement.check import questions as checker_questions
@@ -31,6 +31,7 @@ ACTIVITIES = ("process", "store", "backup", "log", "failover", "access", "transi
 PURPOSES = ("essential", "essential.service", "analytics", "essential.service.security")
 KINDS = ("identified", "pseudonymised", "anonymised")
 BASES = ("hint", "contracted", "observed")
+FIRM = (*BASES, "observed", "observed", "observed")
 DAYS = ("2026-11-30", "2026-12-01", "2027-01-15", "2027-03-31", "2027-04-01")
 NAMES = ("a", "b", "Somebody", "Another")
 ROLES = ("operator", "owner", "keyCustodian", "support", "auditor")
@@ -66,6 +67,10 @@ CONDITIONS: dict[str, Callable[[Random], Any]] = {
 """What a rule may say beside its selectors."""
 
 
+THEMES = (*sorted(CONDITIONS), "instrument", "readableBy", "readableBy")
+"""Conditions that a world may be about; those with most to go wrong more often."""
+
+
 @dataclass(frozen=True)
 class Theme:
     """What the rules of one world are mostly about, so that what they say meets: an effect and a condition."""
@@ -76,13 +81,14 @@ class Theme:
     @classmethod
     def of(cls, random: Random) -> Theme:
         """Return a theme."""
-        return cls(random.choice(("permit", "permit", "require", "prohibit")), random.choice(sorted(CONDITIONS)))
+        return cls(random.choice(("permit", "permit", "require", "prohibit")), random.choice(THEMES))
 
 
 def a_rule_of(random: Random, index: int, theme: Theme, *, own: bool) -> Shape:
     """Return a rule with a few conditions; those of packs are mostly of high confidence."""
     names = set(random.sample(sorted(CONDITIONS), random.choice((0, 0, 0, 1, 2))))
-    names |= {theme.condition} if random.random() < 0.5 else set()
+    names |= {theme.condition} if random.random() < 0.6 else set()
+    names |= {"basis"} if names & {"assurances", "instrument"} and random.random() < 0.4 else set()
     kept = {name: CONDITIONS[name](random) for name in sorted(names)}
     sure = {} if own or "confidence" in kept or random.random() < 0.1 else {"confidence": "high"}
     effect = theme.effect if random.random() < 0.5 else random.choice(("permit", "permit", "require", "prohibit"))
@@ -110,15 +116,15 @@ def a_party_of(random: Random, depth: int = 0) -> Shape:
     facts = perhaps(
         random, 0.85, name=lambda: random.choice(("Somebody", "Another")), country=lambda: random.choice(COUNTRIES),
         holdsKeys=lambda: random.random() < 0.4, controlledBy=above, subprocessors=hired,
-        basis=lambda: random.choice(BASES),
+        basis=lambda: random.choice(FIRM),
     )  # fmt: skip
     return {"name": "Somebody", **facts}
 
 
 def a_site_of(random: Random, name: str, **connectivity: Any) -> Site:
     """Return a site of which some facts are missing."""
-    group = a_party_of(random)
-    party = lambda: group if random.random() < 0.5 else a_party_of(random)  # noqa: E731
+    group, strangers = a_party_of(random), random.choice((0, 0, 0.5))
+    party = lambda: a_party_of(random) if random.random() < strangers else group  # noqa: E731
     expected = ROLES[: 4 if random.random() < 0.8 else random.randint(0, 3)]
     roles = (*expected, *(("auditor",) if random.random() < 0.2 else ()))
     spec = perhaps(
@@ -131,7 +137,7 @@ def a_site_of(random: Random, name: str, **connectivity: Any) -> Site:
              **perhaps(random, 0.8, until=lambda: random.choice(DAYS), basis=lambda: random.choice(BASES))}
             for _ in range(random.randint(0, 2))
         ],
-        basis=lambda: random.choice(BASES),
+        basis=lambda: random.choice(FIRM),
     )  # fmt: skip
     spec |= perhaps(
         random, 0.3,
@@ -207,7 +213,7 @@ def a_policy_of(random: Random) -> tuple[Policy, dict[str, Pack]]:
 def an_instrument_of(random: Random) -> Shape:
     """Return an instrument between two of the names that a world knows."""
     ends = perhaps(
-        random, 0.9, **{"from": lambda: random.choice(DAYS[:3]), "until": lambda: random.choice(DAYS[2:])},
+        random, 0.75, **{"from": lambda: random.choice(DAYS[:3]), "until": lambda: random.choice(DAYS[2:])},
         basis=lambda: random.choice(BASES),
     )  # fmt: skip
     return {
@@ -216,28 +222,42 @@ def an_instrument_of(random: Random) -> Shape:
     }  # fmt: skip
 
 
+class Asked(NamedTuple):
+    """A label with a purpose, at a site `b` and on the wire between `a` and `b`."""
+
+    a: Site
+    b: Site
+    label: Label
+    purpose: str | None
+
+
 @dataclass(frozen=True)
 class World:
-    """A policy, two sites with a wire between them, and what is asked: labels and purposes."""
+    """A policy, and what is asked under it."""
 
     policy: Policy
     packs: Mapping[str, Pack]
-    a: Site
-    b: Site
-    asked: tuple[tuple[Label, str | None], ...]
+    asked: tuple[Asked, ...]
 
 
-def a_world(random: Random, questions: int = 2) -> World:
-    """Return a world in which this many labels are asked about."""
+def a_world(random: Random, questions: int = 4) -> World:
+    """Return a world in which this many labels are asked about, each between two sites of its own."""
     policy, packs = a_policy_of(random)
-    a, b = a_site_of(random, "a", links=[a_link_of(random, "b")]), a_site_of(random, "b")
     purposes = (*[None] * 8, *PURPOSES)
-    asked = tuple((a_label_of(random), random.choice(purposes)) for _ in range(questions))
-    return World(policy, packs, a, b, asked)
+    asked = (
+        Asked(
+            a_site_of(random, "a", links=[a_link_of(random, "b")]),
+            a_site_of(random, "b"),
+            a_label_of(random),
+            random.choice(purposes),
+        )
+        for _ in range(questions)
+    )
+    return World(policy, packs, tuple(asked))
 
 
 Answer = tuple[Any, ...]
-"""(where, origin, atom, activity, place, role, outcome, cited rules)."""
+"""(atom, activity, place, role, outcome, cited rules)."""
 
 
 def planned(
@@ -245,14 +265,13 @@ def planned(
 ) -> Iterator[Collection[Answer]]:
     """Yield what the planner's evaluator answers to each question of a world, all of them asked of one evaluator."""
     evaluator = verdict.Evaluator(world.policy, world.packs, Window(SINCE, UNTIL))
-    link = world.a.spec.connectivity.links[0]
-    for label, purpose in world.asked:
-        for origin in (world.a, world.b):
+    for index, (a, b, label, purpose) in enumerate(world.asked):
+        for origin in (a, b)[: 1 if index else 2]:
             asked = decisions.stage_questions(
-                label, world.b, origin, purpose=purpose, retains=True, queues=True, failover=True
-            )
+                label, b, origin, purpose=purpose, retains=True, queues=True, failover=True
+            )  # fmt: skip
             yield {_as_planned(q, evaluator.decide(q), hop=False) for q in asked}
-            asked = decisions.hop_questions(label, link, world.a, world.b, origin)
+            asked = decisions.hop_questions(label, a.spec.connectivity.links[0], a, b, origin)
             yield {_as_planned(q, evaluator.decide(q), hop=True) for q in asked}
 
 
@@ -266,14 +285,13 @@ def checked(
     world: World, evaluator: ModuleType = checker_evaluator, questions: ModuleType = checker_questions
 ) -> Iterator[Collection[Answer]]:
     """Yield what the checker's evaluator answers to each question of a world, in the order of `planned`."""
-    sites, policies = {site.name: site for site in (world.a, world.b)}, {"default": world.policy}
-    snapshot = Snapshot(sites, {}, {}, {}, policies, world.packs, {})
-    asker = questions.Questions(evaluator.Judge(world.policy, world.packs, SINCE, UNTIL), snapshot)
-    for label, purpose in world.asked:
+    judge, policies = evaluator.Judge(world.policy, world.packs, SINCE, UNTIL), {"default": world.policy}
+    for index, (a, b, label, purpose) in enumerate(world.asked):
+        asker = questions.Questions(judge, Snapshot({"a": a, "b": b}, {}, {}, {}, policies, world.packs, {}))
         everything = (*label, *_joined(label))
-        for origin in (world.a, world.b):
-            found = asker.placing(everything, world.b, origin, purpose, ("store", "backup", "failover"))
-            found += asker.telemetry(everything, world.b, origin, purpose)
+        for origin in (a, b)[: 1 if index else 2]:
+            found = asker.placing(everything, b, origin, purpose, ("store", "backup", "failover"))
+            found += asker.telemetry(everything, b, origin, purpose)
             yield {_as_checked(decision) for decision in found}
             yield {_as_checked(decision) for decision in asker.crossing(label, "a", "b", origin)}
 

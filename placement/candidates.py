@@ -116,12 +116,13 @@ class Cohort:
         if any(self._unlawful(stage, site)):
             return ()
         pools = self._pools(stage, site)
-        permit = None if stage.models and not pools else self._permit(stage, site)
+        permit = None if stage.models and not pools else self.permit(stage, site)
         if permit is None:
             return ()
         return tuple([Option(site.name, pool, permit.rules) for pool in (pools or (None,))])
 
-    def _permit(self, stage: Stage, site: Site) -> Verdict | None:
+    def permit(self, stage: Stage, site: Site) -> Verdict | None:
+        """Return the permit of the law for a stage at a site; None when it is refused."""
         failover = stage in self.pipeline.spec.fallbacks
         label = self.labels.stages[stage.name]
         return self.candidates.rulings.permit(self.pipeline, stage, label, site, self.origin, failover=failover)

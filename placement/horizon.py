@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
+from placement.graph import ANSWER, INPUT
 from placement.instance import instance_of
 from placement.problem import Problem
+from placement.rulings import Rulings
 from sites.question import Window
 
 
@@ -19,9 +21,25 @@ def cut(problem: Problem) -> Problem:
     window = problem.window
     if not any(window.since <= day < window.until for day in _ends(problem)):
         return problem
-    today = instance_of(problem.during(Window(window.since, window.since)))
-    last = today.rulings.ends
+    last = _asked(problem.during(Window(window.since, window.since))).ends
     return problem if last is None or last >= window.until else problem.during(Window(window.since, last))
+
+
+def _asked(problem: Problem) -> Rulings:
+    """Return the rulings of a problem, asked about each stage at each site, and of wires for what enters or answers.
+
+    Once for each class of origins and of sites that the law can tell apart.
+    """
+    instance = instance_of(problem)
+    cohorts = {id(workload.cohort): workload.cohort for workload in instance.workloads.values()}
+    for cohort in cohorts.values():
+        examples = instance.rulings.examples(cohort.pipeline.metadata.tenant)
+        for stage in cohort.stages.values():
+            for site in examples:
+                cohort.permit(stage, site)
+            for source, target in ((INPUT, stage.name), (stage.name, ANSWER)):
+                cohort.router.law.paths(cohort.labels.flow(source, target), is_async=stage.is_async)
+    return instance.rulings
 
 
 def _ends(problem: Problem) -> Iterator[dt.date]:

@@ -261,6 +261,11 @@ class Rulings:
         """Return whether a flow with that label may cross the wire between two sites."""
         return Hops(self._law(tenant), self.problem.network, origin).hop(label, link, a, b)
 
+    def examples(self, tenant: str) -> list[Site]:
+        """Return one site of each class whose facts a tenant's law can tell apart."""
+        law = self._law(tenant)
+        return list({law.profile(site): site for site in self.problem.sites.values()}.values())
+
     def kin(self, tenant: str, origin: Site) -> Hashable:
         """Return the class of an origin: data born at two of one class has the same labels and meets the same law."""
         return _country(origin), self._law(tenant).likeness.origin(origin)

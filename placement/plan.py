@@ -6,7 +6,8 @@ RFC 8785 JSON; floats have nine significant digits. A field may be added; none c
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,10 +16,14 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
+from placement.canonical import Canonical
 from placement.errors import PlacementError
 
 MOST_BYTES = 2**31
 """A larger file is no plan."""
+
+AT_ONCE = 500
+"""Items of a list that are written at once."""
 
 _CONFIG = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
 AtomJson = dict[str, Any]
@@ -249,7 +254,10 @@ class Plan:
     failures: tuple[FailurePlan, ...] = ()
 
     def workload(self, name: str) -> WorkloadPlan | None:
-        """Return the served workload of that id."""
+        """Return the served workload of that id; at once where workloads are in the order of their ids, as written."""
+        at = bisect_left(self.workloads, name, key=_id)
+        if at < len(self.workloads) and self.workloads[at].id == name:
+            return self.workloads[at]
         return next((workload for workload in self.workloads if workload.id == name), None)
 
     def to_json(self) -> dict[str, Any]:
@@ -257,11 +265,34 @@ class Plan:
         form = _adapter().dump_python(self, mode="json", by_alias=True, exclude_defaults=True)
         return dict(_rounded(form))
 
-    def to_bytes(self) -> bytes:
-        """Return the plan's file: RFC 8785 with a newline at its end."""
-        import rfc8785
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the plan's file bit by bit: RFC 8785 with a newline at its end."""
+        writer = Canonical()
+        before = "{"
+        for _, prefix, value in writer.members(self):
+            yield (before + prefix).encode()
+            yield from _pieces(writer, value)
+            before = ","
+        yield b"}\n"
 
-        return rfc8785.dumps(self.to_json()) + b"\n"
+    def to_bytes(self) -> bytes:
+        """Return the plan's file."""
+        return b"".join(self.chunks())
+
+
+def _id(workload: WorkloadPlan) -> str:
+    return workload.id
+
+
+def _pieces(writer: Canonical, value: Any) -> Iterator[bytes]:
+    """Yield the text of one member, that of a long list a few hundred items at a time."""
+    if not isinstance(value, tuple) or not value:
+        yield writer.text(value).encode()
+        return
+    for start in range(0, len(value), AT_ONCE):
+        items = ",".join([writer.text(item) for item in value[start : start + AT_ONCE]])
+        yield (("," if start else "[") + items).encode()
+    yield b"]"
 
 
 @cache

@@ -27,6 +27,9 @@ from placement.solution import HOP_LIMIT, Choice, latency_us
 MOST_STEPS = 20_000
 """Options tried in one question; beyond, the solver is asked instead."""
 
+MOST_STAGES = 100
+"""The tree is as deep as a graph has stages; a longer one is left to the solver."""
+
 MARGIN = 1e-9
 NOTHING = Fraction(0)
 
@@ -56,7 +59,7 @@ def best_way(
     Raises UnsureError.
     """
     spec = workload.pipeline.spec
-    if spec.survive or spec.split or spec.apart or spec.spread:
+    if spec.survive or spec.split or spec.apart or spec.spread or len(spec.stages) > MOST_STAGES:
         raise UnsureError(workload.id)
     packer = Packer(room)
     for graph in graphs:
@@ -280,9 +283,8 @@ class Tree:
             read = {} if stage.knowledge is None else {stage.knowledge: self.workload.stored[stage.knowledge]}
             stores[key] = {**stores.get(key, {}), **read}
             users[key] = (*users.get(key, ()), stage.name)
-        after = _Branch(
-            {**branch.options, stage.name: option}, wanted, stores, users, {**branch.finished, stage.name: step[1]}
-        )
+        finished = {**branch.finished, stage.name: step[1]}
+        after = _Branch({**branch.options, stage.name: option}, wanted, stores, users, finished, step[2])
         if option.pool is not None and self._fits(after, (option.site, option.pool.key.hardware)) is False:
             return
         self._grow(index + 1, after, cost + step[0])

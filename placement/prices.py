@@ -14,6 +14,7 @@ from fractions import Fraction
 from placement import changes
 from placement.bench import Bench, Change, Court, UndecidedError, without
 from placement.cost import money
+from placement.engine import is_small
 from placement.errors import PlacementError
 from placement.exact import solve
 from placement.graph import ANSWER, INPUT
@@ -29,9 +30,6 @@ from sites.country import country_of
 from sites.policy import Policy
 from sites.quantity import HOURS_PER_MONTH
 from sites.verdict import Outcome
-
-MOST_CONNECTED = 40
-"""Sites with links up to which every plan without a rule is solved; beyond, prices are estimates."""
 
 MOST_OF_A_CLASS, MOST_LACKING = 3, 50
 """Workloads of one pipeline and country that are asked for an estimate: of those served, and of those that lack."""
@@ -96,12 +94,6 @@ def _question(problem: Problem, plan: Plan | None) -> _Question:
         return _Question(instance, now.choices, now.failures, is_exact=True)
     choices = {one.id: choice_of(instance.workloads[one.id], one) for one in plan.workloads}
     return _Question(instance, choices, failures_of(plan), is_exact=False)
-
-
-def is_small(problem: Problem) -> bool:
-    """Return whether plans of this problem are solved again and again in seconds."""
-    connected = (site for site in problem.sites.values() if site.spec.connectivity.mode != "disconnected")
-    return sum(1 for _ in connected) <= MOST_CONNECTED
 
 
 Asked = tuple[str, str, Change, bool]

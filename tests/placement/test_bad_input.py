@@ -119,6 +119,32 @@ def test_a_site_without_capacity_leaves_its_workload_clearly_unplaced(hardware: 
     assert made.cost.per_hour == 0
 
 
+@pytest.mark.parametrize(("cause", "stages", "spec"), [
+    ("pin:triage", [a_stage(sites={"role": "ship"})], {}),
+    ("pin:triage", [a_stage(sites=["dc"])], {}),
+    ("spread:triage", [a_stage()], {"spread": [{"stage": "triage", "by": "country", "most": 0.5}]}),
+    ("spread:triage", [a_stage()], {"split": True, "spread": [{"stage": "triage", "by": "site", "most": 0.001}]}),
+    ("pin:sum", [a_stage(sites=["clinic"]), a_stage("sum", sites=["clinic"])],
+     {"apart": [{"stages": ["triage", "sum"], "by": "site"}]}),
+])  # fmt: skip
+def test_places_that_contradict_each_other_leave_their_workload_clearly_unplaced(
+    cause: str, stages: list[dict[str, Any]], spec: dict[str, Any]
+) -> None:
+    region = a_region("dc", serves={"role": "ship"}) if stages[0].get("sites") == ["dc"] else a_region("dc")
+    ships = a_clinic("ship", labels={"role": "ship"}, hardware=[]) if region.spec.serves != "any" else None
+    nouns = [a_clinic(links=["dc"]), region, a_model(), a_pipeline("mail", *stages, **spec)]
+    made = plan(a_problem(*nouns, *([ships] if ships else [])))
+    assert [w.id for w in made.unplaced] == ["mail@clinic"]
+    assert any(cause in minimal for minimal in made.unplaced[0].causes)
+
+
+@pytest.mark.parametrize("spec", [{"latency": "1s"}, {"split": True}, {"survive": 1}])
+def test_a_long_graph_is_planned_or_clearly_unplaced_under_every_rule(spec: dict[str, Any]) -> None:
+    chain = [a_stage("s0"), *(a_stage(f"s{i}", after=[f"s{i - 1}"]) for i in range(1, 520))]
+    made = plan(a_problem(a_clinic(), a_model(), a_pipeline("mail", *chain, rate="0.001/s", **spec)))
+    assert len(made.workloads) + len(made.unplaced) == 1
+
+
 def test_a_plan_of_other_manifests_is_stale_and_names_them() -> None:
     problem = a_problem(a_clinic(), a_model(), a_pipeline())
     made = plan(problem)

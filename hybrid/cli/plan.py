@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +22,6 @@ app = typer.Typer(rich_markup_mode=None)
 DAY = ["%Y-%m-%d"]
 Since = Annotated[dt.datetime | None, typer.Option("--from", formats=DAY, help="First day; today when not given.")]
 Until = Annotated[dt.datetime | None, typer.Option("--until", formats=DAY, help="Last day; by default 90 days on.")]
-MOST_CAUSES = 4
 
 
 @app.command()
@@ -58,8 +57,8 @@ def plan(
     if watch.is_stopped:
         err().print("stopped: this is the best plan so far, and not the best that could be found", style="yellow")
     if to is not None:
-        write(to, made.to_bytes())
-    emit(output, made.to_json(), lambda: show(made))
+        write(to, made.chunks())
+    emit(output, made.to_json() if output is Output.json else None, lambda: show(made))
     if before is not None and check_current:
         _refuse_changes(before, made)
     if output is Output.text:
@@ -80,11 +79,12 @@ def problem_at(fleet: Path, since: dt.datetime | None, until: dt.datetime | None
     return cut(problem) if until is None else problem
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write beside the file and rename: nobody ever reads half a plan."""
     part = path.with_name(path.name + ".part")
     try:
-        part.write_bytes(data)
+        with part.open("wb") as file:
+            file.writelines((data,) if isinstance(data, bytes) else data)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -92,6 +92,8 @@ def write(path: Path, data: bytes) -> None:
 
 def show(made: Plan) -> None:
     """Print a plan for people: the table, who is not served as declared and why, what it costs."""
+    from hybrid.cli.reasons import lacking
+
     out().print(f"plan from {made.since} to {made.until}", markup=False)
     columns = ("origin", "status", "where", "latency ms", f"{made.cost.currency}/h")
     for pipeline in sorted({name.partition("@")[0] for name in _names(made)}):
@@ -131,23 +133,6 @@ def places(workload: WorkloadPlan) -> str:
         else:
             parts.append(([stage.stage], stage.site))
     return " · ".join(f"{', '.join(names)} {'here' if site == workload.origin else site}" for names, site in parts)
-
-
-def lacking(made: Plan) -> Iterator[str]:
-    """Yield who is unplaced or degraded, with each set of causes that would have to go."""
-    for unplaced in made.unplaced:
-        yield f"unplaced  {unplaced.id} ({unplaced.kind}): {_causes(unplaced.causes)}"
-        for repair in unplaced.repairs:
-            yield f"          repair: {repair.change} ({repair.cost_per_hour:+.4f} {made.cost.currency}/h)"
-    for workload in made.workloads:
-        if workload.status == "degraded":
-            yield f"degraded  {workload.id} ({workload.kind}): {_causes(workload.causes)}"
-
-
-def _causes(causes: tuple[tuple[str, ...], ...]) -> str:
-    shown = " or ".join(" with ".join(cause) for cause in causes[:MOST_CAUSES])
-    more = f" (and {len(causes) - MOST_CAUSES} more)" if len(causes) > MOST_CAUSES else ""
-    return f"because of {shown}{more}" if causes else "no set of up to three rules would place it if set aside"
 
 
 def _costs(made: Plan) -> Iterator[str]:

@@ -6,14 +6,16 @@ RFC 8785 JSON; floats have nine significant digits. A field may be added; none c
 from __future__ import annotations
 
 import datetime as dt
+import gc
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from placement.canonical import Canonical
@@ -25,8 +27,36 @@ MOST_BYTES = 2**31
 AT_ONCE = 500
 """Items of a list that are written at once."""
 
+LARGE, PART = 2**22, 2**20
+"""A plan of so many bytes is read in parts of so many."""
+
+WORKLOADS, NEXT = b'"workloads":[', b',{"assignments":['
+"""The bytes with which the last member of a plan, and every workload but the first, begin."""
+
+MOST_KEPT = 1 << 14
+"""Equal labels, routes and lists of rules that are told apart while a plan is read."""
+
 _CONFIG = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
 AtomJson = dict[str, Any]
+
+
+def _one_label(label: tuple[AtomJson, ...]) -> tuple[AtomJson, ...]:
+    """Return the one object that stands for all equal labels: a plan says a few labels a million times."""
+    known = _LABELS.setdefault(repr(label), label)
+    if len(_LABELS) > MOST_KEPT:
+        _LABELS.clear()
+    return known
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _one_of(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the one object that stands for all equal tuples of names."""
+    return names
+
+
+_LABELS: dict[str, tuple[AtomJson, ...]] = {}
+LabelJson = Annotated[tuple[AtomJson, ...], AfterValidator(_one_label)]
+NameTuple = Annotated[tuple[str, ...], AfterValidator(_one_of)]
 Role = Literal["primary", "fallback"]
 
 
@@ -40,8 +70,8 @@ class StagePlan:
     model: str | None
     variant: str | None
     hardware: str | None
-    label: tuple[AtomJson, ...]
-    rules: tuple[str, ...]
+    label: LabelJson
+    rules: NameTuple
     partition: str = ""
 
 
@@ -58,12 +88,12 @@ class FlowPlan:
     source: Annotated[str, Field(alias="from")]
     target: Annotated[str, Field(alias="to")]
     role: Role
-    route: tuple[str, ...]
+    route: NameTuple
     bytes: int
     rate: float
-    label: tuple[AtomJson, ...]
+    label: LabelJson
     verdict: Literal["permit"]
-    rules: tuple[str, ...]
+    rules: NameTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +330,11 @@ def _adapter() -> TypeAdapter[Plan]:
     return TypeAdapter(Plan)
 
 
+@cache
+def _workloads() -> TypeAdapter[tuple[WorkloadPlan, ...]]:
+    return TypeAdapter(tuple[WorkloadPlan, ...])
+
+
 def significant(number: float) -> float:
     """Return a float with nine significant digits."""
     return float(f"{number:.9g}")
@@ -323,13 +358,50 @@ def read_plan(path: Path) -> Plan:
 def parse_plan(data: bytes, name: str = "plan") -> Plan:
     """Return the plan that bytes hold. Raises PlacementError naming the first field that is wrong."""
     try:
-        return _adapter().validate_json(data)
+        with _no_collections():
+            return _in_parts(data) or _adapter().validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise PlacementError(
             f"{name}: this is no plan: {where}: {first['msg']}", advice="write it anew with `hybrid plan FLEET -o`"
         ) from None
+
+
+def _in_parts(data: bytes) -> Plan | None:
+    """Return a plan whose workloads are read some at a time; None when it is small, wrong, or not as we write it.
+
+    A whole large document would be held in a form many times its size. `"` is escaped within strings, so these bytes
+    stand nowhere but where a list of workloads, or one of them, begins; and a cut anywhere else leaves no JSON.
+    """
+    begin = data.rfind(WORKLOADS)
+    if len(data) < LARGE or begin < 0:
+        return None
+    begin += len(WORKLOADS)
+    end = data.rfind(b"]}")
+    workloads: list[WorkloadPlan] = []
+    try:
+        plan = _adapter().validate_json(data[:begin] + data[end:])
+        while begin < end:
+            cut = data.find(NEXT, begin + PART, end)
+            stop = end if cut < 0 else cut
+            workloads += _workloads().validate_json(b"[" + data[begin:stop] + b"]")
+            begin = stop + 1
+    except ValidationError:
+        return None
+    return replace(plan, workloads=tuple(workloads))
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Keep the cyclic collector off: a large plan is millions of small values and not one cycle."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def check_fresh(plan: Plan, digests: Mapping[str, str]) -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from placement.canonical import Canonical, number, whole
 from placement.engine import plan
-from placement.plan import Plan, WorkloadPlan, parse_plan
+from placement.errors import PlacementError
+from placement.plan import LARGE, Plan, WorkloadPlan, parse_plan
 from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem, a_region, a_stage
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -90,3 +91,28 @@ def test_a_workload_is_found_by_its_id_whatever_the_order() -> None:
     for shown in (made(), replace(made(), workloads=made().workloads[::-1])):
         assert [shown.workload(w.id) for w in made().workloads] == list(made().workloads)
         assert shown.workload("nobody@nowhere") is None
+
+
+def a_large_plan() -> Plan:
+    """Return a plan of more bytes than are read in one piece."""
+    workload = made().workloads[0]
+    long = tuple(replace(workload, id=f"mail@{index:05}", tenant="t" * 1000) for index in range(3000))
+    return replace(made(), workloads=long)
+
+
+def test_a_large_plan_is_read_in_parts_to_the_same_plan() -> None:
+    large = a_large_plan()
+    written = large.to_bytes()
+    assert len(written) > LARGE
+    assert parse_plan(written) == large
+    labels = {id(stage.label) for w in parse_plan(written).workloads for stage in w.assignments[0].stages}
+    assert len(labels) == len({str(stage.label) for stage in large.workloads[0].assignments[0].stages})
+
+
+def test_what_is_wrong_deep_in_a_large_plan_is_named() -> None:
+    written = a_large_plan().to_bytes()
+    at = written.rfind(b'"status":"')
+    with pytest.raises(PlacementError, match=r"workloads\.2999\.status"):
+        parse_plan(written[:at] + b'"status":"gone' + written[at + 10 :])
+    with pytest.raises(PlacementError):
+        parse_plan(written[:-3])

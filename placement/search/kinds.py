@@ -73,14 +73,15 @@ class Kinds:
             example = self.grounds.sites[int(origins[rows[0]])]
             serving = self._serving(example, bool(self.grounds.cut_off[origins[rows[0]]]))
             menus = [self._menu(pipeline, stage, labels) for stage in stages]
+            offers, homes = self.grounds.offers, origins[rows]
+            abroad, at_home = law.profiles.of[offers], law.profiles.of[homes]
+            wanted = np.unique(np.concatenate([abroad[serving], at_home]))
             permitted, own = [], []
             for stage, ground in zip(stages, grounds, strict=True):
                 allowed = self._confined(stage, labels, ground)
-                profiles = law.profiles.of
-                wanted = np.unique(profiles[np.concatenate([self.grounds.offers[serving], origins[rows]])])
                 legal = law.stage(pipeline, stage, labels.stages[stage.name], example, wanted)
-                permitted.append((allowed & legal[profiles])[self.grounds.offers] & serving)
-                own.append((allowed & legal[profiles])[origins[rows]])
+                permitted.append(allowed[offers] & legal[abroad] & serving)
+                own.append(allowed[homes] & legal[at_home])
             masks = tuple(
                 self.masks.of_flow(law, labels.flow(*flow), example, is_async=edge.is_async)
                 for flow, edge in flows.items()

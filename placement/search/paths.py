@@ -51,54 +51,63 @@ def _root(parent: NDArray[int64], site: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def all_pairs(
-    graph: Local, rtt: NDArray[int64], price: NDArray[int64], last: NDArray[int32], narrow: NDArray[int32]
+def paths_from(
+    graph: Local,
+    sources: NDArray[int64],
+    rtt: NDArray[int64],
+    price: NDArray[int64],
+    last: NDArray[int32],
+    narrow: NDArray[int32],
 ) -> int:
-    """Fill tables [from, to] with the best paths; rtt is -1 where there is none. Return the most hops of any path."""
+    """Fill tables [source, to] with the best paths; rtt is -1 where there is none. Return the most hops of any path."""
     count = graph.first.shape[0] - 1
-    parent, arc_in, depth = np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.int32)
-    least = np.empty(count, np.float64)
-    arcs = graph.end.shape[0]
-    heap = np.empty((arcs + 1, 4), np.int64)
+    parent, depth, least = np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.float64)
+    heap, near = np.empty((graph.end.shape[0] + 1, 4), np.int64), np.empty((count, 2), np.int64)
     longest = 0
-    for source in range(count):
-        rtt[source, :] = -1
-        rtt[source, source], price[source, source] = 0, 0
-        last[source, source], narrow[source, source] = -1, -1
+    for row in range(sources.shape[0]):
+        source = sources[row]
+        rtt[row, :] = -1
+        near[:, 0] = -1
+        rtt[row, source], price[row, source] = 0, 0
+        last[row, source], narrow[row, source] = -1, -1
         parent[source], depth[source], least[source] = -1, 0, np.inf
-        size = _push_all(graph, source, 0, 0, rtt[source], heap, 0, parent, depth)
+        size = _push_all(graph, source, 0, 0, rtt[row], heap, 0, near, parent, depth)
         while size > 0:
             here_rtt, here_price, arc, before = heap[0, 0], heap[0, 1], heap[0, 2], heap[0, 3]
             size = _pop(graph, heap, size, parent, depth)
             here = graph.end[arc]
-            if rtt[source, here] >= 0:
+            if rtt[row, here] >= 0:
                 continue
-            rtt[source, here], price[source, here] = here_rtt, here_price
-            parent[here], arc_in[here], depth[here] = before, arc, depth[before] + 1
+            rtt[row, here], price[row, here] = here_rtt, here_price
+            parent[here], depth[here] = before, depth[before] + 1
             longest = max(longest, depth[here])
-            last[source, here] = graph.hop[arc]
-            least[here], narrow[source, here] = least[before], narrow[source, before]
+            last[row, here] = graph.hop[arc]
+            least[here], narrow[row, here] = least[before], narrow[row, before]
             if graph.bandwidth[arc] < least[here]:
-                least[here], narrow[source, here] = graph.bandwidth[arc], graph.hop[arc]
-            size = _push_all(graph, here, here_rtt, here_price, rtt[source], heap, size, parent, depth)
+                least[here], narrow[row, here] = graph.bandwidth[arc], graph.hop[arc]
+            size = _push_all(graph, here, here_rtt, here_price, rtt[row], heap, size, near, parent, depth)
     return longest
 
 
 @njit(cache=True, nogil=True)
 def _push_all(
     graph: Local, here: int, rtt: int, price: int, done: NDArray[int64], heap: NDArray[int64], size: int,
-    parent: NDArray[int32], depth: NDArray[int32],
+    near: NDArray[int64], parent: NDArray[int32], depth: NDArray[int32],
 ) -> int:  # fmt: skip
-    """Put every arc out of a site that leads to one not done on the heap and return the heap's size."""
+    """Put every arc on the heap that leads to a site that is not done, no worse than known; return the heap's size."""
     for arc in range(graph.first[here], graph.first[here + 1]):
-        if done[graph.end[arc]] < 0:
-            heap[size, 0], heap[size, 1] = rtt + graph.rtt[arc], price + graph.price[arc]
-            heap[size, 2], heap[size, 3] = arc, here
-            child = size
-            size += 1
-            while child > 0 and _is_less(graph, heap, child, (child - 1) // 2, parent, depth):
-                _swap(heap, child, (child - 1) // 2)
-                child = (child - 1) // 2
+        there, far, cost = graph.end[arc], rtt + graph.rtt[arc], price + graph.price[arc]
+        if done[there] >= 0:
+            continue
+        if near[there, 0] >= 0 and (far > near[there, 0] or (far == near[there, 0] and cost > near[there, 1])):
+            continue
+        near[there, 0], near[there, 1] = far, cost
+        heap[size, 0], heap[size, 1], heap[size, 2], heap[size, 3] = far, cost, arc, here
+        child = size
+        size += 1
+        while child > 0 and _is_less(graph, heap, child, (child - 1) // 2, parent, depth):
+            _swap(heap, child, (child - 1) // 2)
+            child = (child - 1) // 2
     return size
 
 

@@ -6,14 +6,14 @@ the network share one table, whatever mask they were met under.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.search.paths import Local, all_pairs, parts
+from placement.search.paths import Local, parts, paths_from
 from placement.search.rows import array, firsts
 from placement.search.ways import Ways
 from placement.search.wires import Wires
@@ -30,18 +30,17 @@ def ways_of(wires: Wires, serving: Bools, opened: NDArray[np.uint8]) -> Ways:
         opened: [mask, hop], 1 where the hop is open under the mask; the same in both directions.
     """
     core = core_of(wires, serving)
-    masks, sites = opened.shape[0], len(serving)
-    table, place = np.full((masks, sites), -1, np.int32), np.full((masks, sites), -1, np.int32)
-    made = _Tables(wires)
+    made = _Tables(wires, core)
     pairs = _pairs(wires, core)
-    for mask in range(masks):
-        made.fill(opened[mask], core, table[mask], place[mask])
-        promoted = made.shortcuts(pairs, opened[mask], table[mask], place[mask])
-        if len(promoted):
+    spots = [_Spots.of(len(core)) for _ in opened]
+    for each, spot in zip(opened, spots, strict=True):
+        made.fill(each, core, spot)
+        passed = made.shortcuts(pairs, each, spot)
+        if len(passed):
             among = core.copy()
-            among[promoted] = True
-            made.fill(opened[mask], among, table[mask], place[mask])
-    return made.ways(opened, table, place)
+            among[passed] = True
+            made.fill(each, among, spot)
+    return made.ways(opened, spots)
 
 
 def core_of(wires: Wires, serving: Bools) -> Bools:
@@ -67,7 +66,7 @@ def _pairs(wires: Wires, core: Bools) -> NDArray[np.int64]:
 
 
 class _Table(NamedTuple):
-    """Entries from each member to each, as in `Ways`."""
+    """Entries from each core member to each member, as in `Ways`."""
 
     rtt: NDArray[np.int64]
     price: NDArray[np.int64]
@@ -75,41 +74,59 @@ class _Table(NamedTuple):
     narrow: Ids
 
 
+class _Spots(NamedTuple):
+    """By site under one mask: the table of a core site and its row there, and the column of any member."""
+
+    table: Ids
+    row: Ids
+    place: Ids
+
+    @classmethod
+    def of(cls, sites: int) -> _Spots:
+        """Return that no site is in a table."""
+        return cls(*(np.full(sites, -1, np.int32) for _ in range(3)))
+
+
 @dataclass(slots=True)
 class _Tables:
     """Tables made so far, by the members and open hops of the part of the network that they cover."""
 
     wires: Wires
+    core: Bools
     known: dict[bytes, int] = field(default_factory=dict)
     tables: list[_Table] = field(default_factory=list)
     longest: int = 0
 
-    def fill(self, opened: NDArray[np.uint8], core: Bools, table: Ids, place: Ids) -> None:
-        """Write the table and the place of every core site under one mask, making what tables are missing."""
+    def fill(self, opened: NDArray[np.uint8], among: Bools, spots: _Spots) -> None:
+        """Write where every site in `among` is under one mask, making what tables are missing."""
         wires = self.wires
-        hops = np.flatnonzero((opened == 1) & core[wires.start] & core[wires.end])
-        part = parts(len(core), wires.start[hops], wires.end[hops])
-        part[~core] = -1
-        members = np.flatnonzero(core)
+        hops = np.flatnonzero((opened == 1) & among[wires.start] & among[wires.end])
+        part = parts(len(among), wires.start[hops], wires.end[hops])
+        members = np.flatnonzero(among)
+        if not len(members):
+            return
         members = members[np.argsort(part[members], kind="stable")]
-        bounds = np.flatnonzero(np.diff(part[members], prepend=-2, append=-2))
-        of_hop = part[wires.start[hops]]
-        order = np.argsort(of_hop, kind="stable")
-        hops, of_hop = hops[order], of_hop[order]
-        for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-            own = members[begin:end]
-            low, high = np.searchsorted(of_hop, part[own[0]], "left"), np.searchsorted(of_hop, part[own[0]], "right")
-            table[own] = self._table(own, hops[low:high])
-            place[own] = np.arange(len(own))
+        bounds = np.flatnonzero(np.diff(part[members], prepend=-1, append=-1))
+        hops = hops[np.argsort(part[wires.start[hops]], kind="stable")]
+        firsts_of = np.searchsorted(part[wires.start[hops]], part[members[bounds[:-1]]])
+        ends = [*firsts_of[1:].tolist(), len(hops)]
+        for begin, end, low, high in zip(
+            bounds[:-1].tolist(), bounds[1:].tolist(), firsts_of.tolist(), ends, strict=True
+        ):
+            self._place(members[begin:end], hops[low:high], spots)
 
-    def _table(self, members: NDArray[np.int64], hops: NDArray[np.int64]) -> int:
+    def _place(self, members: NDArray[np.int64], hops: NDArray[np.int64], spots: _Spots) -> None:
+        """Write where the members of one part are."""
         key = members.tobytes() + b"/" + hops.tobytes()
+        sources = np.flatnonzero(self.core[members])
         if key not in self.known:
             self.known[key] = len(self.tables)
-            self.tables.append(self._make(members, hops))
-        return self.known[key]
+            self.tables.append(self._make(members, sources, hops))
+        spots.table[members[sources]] = self.known[key]
+        spots.row[members[sources]] = np.arange(len(sources))
+        spots.place[members] = np.arange(len(members))
 
-    def _make(self, members: NDArray[np.int64], hops: NDArray[np.int64]) -> _Table:
+    def _make(self, members: NDArray[np.int64], sources: NDArray[np.int64], hops: NDArray[np.int64]) -> _Table:
         wires, size = self.wires, len(members)
         start, end = np.searchsorted(members, wires.start[hops]), np.searchsorted(members, wires.end[hops])
         graph = Local(
@@ -120,48 +137,47 @@ class _Tables:
             bandwidth=wires.bandwidth[hops],
             hop=hops.astype(np.int32),
         )
-        made = _Table(*(np.empty((size, size), kind) for kind in (np.int64, np.int64, np.int32, np.int32)))
-        self.longest = max(self.longest, int(all_pairs(graph, *made)))
+        made = _Table(*(np.empty((len(sources), size), kind) for kind in (np.int64, np.int64, np.int32, np.int32)))
+        self.longest = max(self.longest, int(paths_from(graph, sources, *made)))
         return made
 
-    def shortcuts(self, pairs: NDArray[np.int64], opened: NDArray[np.uint8], table: Ids, place: Ids) -> NDArray[Any]:
+    def shortcuts(self, pairs: NDArray[np.int64], opened: NDArray[np.uint8], spots: _Spots) -> NDArray[Any]:
         """Return the leaves through which a way between two core sites is no longer than what the tables know."""
-        wires = self.wires
+        wires, table = self.wires, spots.table
         one, other = pairs[:, (opened[pairs[0]] == 1) & (opened[pairs[1]] == 1)]
         a, b = wires.end[one], wires.end[other]
         is_shorter = table[a] != table[b]
         for index in np.unique(table[a[~is_shorter]]).tolist():
             here = np.flatnonzero(~is_shorter & (table[a] == index))
-            spot = place[a[here]], place[b[here]]
+            spot = spots.row[a[here]], spots.place[b[here]]
             rtt, price = self.tables[index].rtt[spot], self.tables[index].price[spot]
             over = wires.rtt[one[here]] + wires.rtt[other[here]]
             paid = wires.price[one[here]] + wires.price[other[here]]
             is_shorter[here] = (over < rtt) | ((over == rtt) & (paid <= price))
         return np.unique(wires.start[one[is_shorter]])
 
-    def ways(self, opened: NDArray[np.uint8], table: Ids, place: Ids) -> Ways:
-        """Return all tables as one."""
-        sizes = [len(made.rtt) for made in self.tables]
-        rtt, price, last, narrow = (_joined(parts, kind) for parts, kind in self._columns())
+    def ways(self, opened: NDArray[np.uint8], spots: Sequence[_Spots]) -> Ways:
+        """Return all tables that some site is in as one."""
+        table = np.array([spot.table for spot in spots], np.int32).reshape(len(spots), len(self.core))
+        used = np.unique(table[table >= 0])
+        kept = [self.tables[index] for index in used.tolist()]
+        table[table >= 0] = np.searchsorted(used, table[table >= 0])
         return Ways(
             *self.wires[:6],
             open=opened,
             table=table,
-            place=place,
-            first_entry=firsts([size * size for size in sizes]),
-            size=array(sizes, np.int64),
-            entry_rtt=rtt,
-            entry_price=price,
-            last=last,
-            narrow=narrow,
+            row=np.array([spot.row for spot in spots], np.int32).reshape(table.shape),
+            place=np.array([spot.place for spot in spots], np.int32).reshape(table.shape),
+            first_entry=firsts([made.rtt.size for made in kept]),
+            width=array([made.rtt.shape[1] for made in kept], np.int64),
+            entry_rtt=_joined([made.rtt for made in kept], np.int64),
+            entry_price=_joined([made.price for made in kept], np.int64),
+            last=_joined([made.last for made in kept], np.int32),
+            narrow=_joined([made.narrow for made in kept], np.int32),
             price_scale=self.wires.price_scale,
             # From a leaf to a core site, on among those, and down to a leaf.
             longest=self.longest + 2,
         )
-
-    def _columns(self) -> Iterator[tuple[list[NDArray[Any]], Any]]:
-        for index, kind in enumerate((np.int64, np.int64, np.int32, np.int32)):
-            yield [made[index] for made in self.tables], kind
 
 
 def _joined(parts: list[NDArray[Any]], kind: Any) -> NDArray[Any]:

@@ -24,8 +24,9 @@ class Ways(NamedTuple):
         start, end: by hop, its sites. rtt: us. price: units of money per GB, of which `price_scale` make one.
         bandwidth: bit/s.
         open: [mask, hop], 1 where the hop is open.
-        table, place: [mask, site], the table that a core site is in and its place there; -1 for a leaf.
-        first_entry, size: by table, of size x size entries, those from one site after another.
+        table, row: [mask, site], the table that a core site is in, and its row; -1 for a leaf.
+        place: [mask, site], its column there; a leaf over which ways between core sites may lead has one too.
+        first_entry, width: by table, where its rows begin, and their length.
         entry_rtt, entry_price: of the best path; rtt is -1 where there is none.
         last, narrow: the last hop of that path, and the one with the least bandwidth; -1 from a site to itself.
         longest: no route has more hops.
@@ -39,9 +40,10 @@ class Ways(NamedTuple):
     bandwidth: NDArray[float64]
     open: NDArray[uint8]
     table: NDArray[int32]
+    row: NDArray[int32]
     place: NDArray[int32]
     first_entry: NDArray[int64]
-    size: NDArray[int64]
+    width: NDArray[int64]
     entry_rtt: NDArray[int64]
     entry_price: NDArray[int64]
     last: NDArray[int32]
@@ -103,7 +105,7 @@ def _entry(ways: Ways, mask: int, a: int, b: int) -> int:
     table = ways.table[mask, a]
     if table < 0 or table != ways.table[mask, b]:
         return -1
-    entry = ways.first_entry[table] + ways.place[mask, a] * ways.size[table] + ways.place[mask, b]
+    entry = ways.first_entry[table] + ways.row[mask, a] * ways.width[table] + ways.place[mask, b]
     return entry if ways.entry_rtt[entry] >= 0 else -1
 
 
@@ -185,7 +187,7 @@ def _is_before(ways: Ways, mask: int, a: int, near: int, other: int, b: int) -> 
 def _trace(ways: Ways, mask: int, a: int, b: int, out: NDArray[int64], at: int) -> int:
     """Write the hops between two core sites that a path joins to `out[at:]` and return how many."""
     table = ways.table[mask, a]
-    row = ways.first_entry[table] + ways.place[mask, a] * ways.size[table]
+    row = ways.first_entry[table] + ways.row[mask, a] * ways.width[table]
     count, here = 0, b
     while here != a:
         hop = ways.last[row + ways.place[mask, here]]

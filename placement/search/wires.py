@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
-from math import floor, lcm
+from math import lcm
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,7 +49,8 @@ def wires_of(network: Network, names: Sequence[str]) -> tuple[Wires, NDArray[np.
         bandwidth=array([link.bandwidth for link in links], np.float64),
         price_scale=float(scale),
     )
-    return wires, array([floor(link.bandwidth * HOP_LIMIT * BITS) for link in links], np.int64), hops
+    above, below = (HOP_LIMIT * BITS).as_integer_ratio()
+    return wires, array([link.bandwidth * above // below for link in links], np.int64), hops
 
 
 def _whole(prices: Sequence[Fraction]) -> tuple[int, list[int]]:
@@ -93,9 +94,10 @@ def plain_ways(network: Network, names: Sequence[str], masks: Sequence[frozenset
         *wires[:6],
         open=np.array([[hop in among for hop in hops] for among in masks], np.uint8).reshape(len(masks), len(hops)),
         table=np.repeat(np.arange(len(masks), dtype=np.int32)[:, None], count, axis=1),
+        row=np.repeat(np.arange(count, dtype=np.int32)[None, :], len(masks), axis=0),
         place=np.repeat(np.arange(count, dtype=np.int32)[None, :], len(masks), axis=0),
         first_entry=np.arange(len(masks), dtype=np.int64) * count * count,
-        size=np.full(len(masks), count, np.int64),
+        width=np.full(len(masks), count, np.int64),
         entry_rtt=rtt.reshape(-1),
         entry_price=price.reshape(-1),
         last=last.reshape(-1),

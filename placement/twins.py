@@ -30,7 +30,8 @@ def likeness(
             return None
         moves = tuple((stage, tuple(sorted(place[1:] for place in where))) for stage, where in sorted(here.items()))
         options = tuple((stage, option.key[1:]) for stage, option in places)
-        entries.append((workload.pipeline.name, workload.rate, options, moves, workload.id in must))
+        shapes = tuple(graph.replaced for graph in workload.graphs)
+        entries.append((workload.pipeline.name, workload.rate, shapes, options, moves, workload.id in must))
     return (current is None, home.spec.hardware, tuple(entries))
 
 

@@ -13,12 +13,13 @@ from placement.instance import instance_of
 from placement.ledger import EMPTY, Ledger
 from placement.oracle import UnsureError, best_way
 from placement.problem import Problem
+from placement.second_look import second_look
 from placement.solution import tally
 from tests.placement.test_exact_brute import problems
 from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem, a_region, a_variant
 
 LAWS = settings(
-    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
+    max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
 )
 
 
@@ -76,3 +77,15 @@ def test_a_replica_that_another_pays_for_costs_nothing_more() -> None:
     assert alone is not None
     assert beside is not None
     assert alone.per_hour - beside.per_hour == Fraction(1, 32)  # four of 64 cpus at 0.5 EUR/h
+
+
+@LAWS
+@given(problems())
+def test_a_second_look_finds_nothing_in_an_optimum_and_what_was_left_out_of_it(problem: Problem) -> None:
+    instance = instance_of(problem)
+    solution = solve(instance)
+    assert solution is not None
+    assert second_look(instance, solution.choices) == solution.choices
+    for name in solution.choices:
+        fewer = {other: choice for other, choice in solution.choices.items() if other != name}
+        assert name in second_look(instance, fewer)

@@ -68,7 +68,8 @@ class Judge:
     def __init__(self, policy: Policy, packs: Mapping[str, Pack], since: dt.date, until: dt.date) -> None:
         self._policy = policy.spec
         self._since, self._until = since, until
-        self._packs = tuple((packs[name], self._layer_of(packs[name])) for name in policy.spec.packs)
+        named = (packs[name] for name in policy.spec.packs if name != ORG_DEFAULT)
+        self._packs = tuple((pack, self._layer_of(pack)) for pack in named)
         self._own = self._own_layer(policy, packs.get(ORG_DEFAULT))
 
     @cached_property

@@ -1,6 +1,6 @@
 """Worlds that nobody thought of, and what each of two evaluators says of them: one generator for all who compare.
 
-Everything is drawn from a `random.Random`: Hypothesis gives one that it can shrink, the mutants one with a fixed seed.
+Everything is drawn from a `random.Random`: Hypothesis gives one with a seed of its own, the mutants one with theirs.
 Vocabularies are small and days lie close to the ends of the window, so that rules meet what they are about.
 """
 
@@ -112,7 +112,7 @@ def rules_of(random: Random, least: int, most: int, theme: Theme, *, own: bool) 
 def a_party_of(random: Random, depth: int = 0) -> Shape:
     """Return a party of which some facts are missing, with controllers and sub-processors to a depth of three."""
     above = lambda: [a_party_of(random, depth + 1) for _ in range(random.choice((0, 0, 1, 2)) if depth < 2 else 0)]  # noqa: E731
-    hired = lambda: [a_party_of(random, depth + 1) for _ in range(random.choice((0, 0, 1)) if depth < 2 else 0)]  # noqa: E731
+    hired = lambda: [a_party_of(random, depth + 1) for _ in range(random.choice((0, 0, 1, 2)) if depth < 2 else 0)]  # noqa: E731
     facts = perhaps(
         random, 0.85, name=lambda: random.choice(("Somebody", "Another")), country=lambda: random.choice(COUNTRIES),
         holdsKeys=lambda: random.random() < 0.4, controlledBy=above, subprocessors=hired,
@@ -125,7 +125,7 @@ def a_site_of(random: Random, name: str, **connectivity: Any) -> Site:
     """Return a site of which some facts are missing."""
     group, strangers = a_party_of(random), random.choice((0, 0, 0.5))
     party = lambda: a_party_of(random) if random.random() < strangers else group  # noqa: E731
-    expected = ROLES[: 4 if random.random() < 0.8 else random.randint(0, 3)]
+    expected = [role for role in ROLES[:4] if random.random() < 0.9]
     roles = (*expected, *(("auditor",) if random.random() < 0.2 else ()))
     spec = perhaps(
         random, 0.85,
@@ -174,7 +174,7 @@ def a_label_of(random: Random) -> Label:
     """Return a label of one to three classes, or now and then the unlabelled one."""
     return (
         UNKNOWN_LABEL
-        if random.random() < 0.05
+        if random.random() < 0.1
         else join((an_atom_of(random),) for _ in range(random.choice((1, 1, 1, 2, 3))))
     )
 
@@ -195,7 +195,7 @@ def a_policy_of(random: Random) -> tuple[Policy, dict[str, Pack]]:
     waived = [rule["id"] for rule in own if rule["effect"] != "permit" and random.random() < 0.3]
     adopted = [f"{layer}/r{index}" for layer in ("org", *names) for index in range(4) if random.random() < 0.2]
     policy = a_policy(
-        packs=list(names),
+        packs=[*names, *(["org-default"] if random.random() < 0.1 else [])],
         adopt=adopted,
         instruments=[an_instrument_of(random) for _ in range(random.randint(0, 4))],
         noPack=[

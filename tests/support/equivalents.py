@@ -7,6 +7,11 @@ NEVER_NONE = "a condition is asked only where its rule gives it"
 NO_SITE = "a question has a site or a hop, and transit none but a hop"
 FALSY = "`or ()` takes an empty, a missing and a false one alike"
 BOTH_UNKNOWN = "a party that nobody named lies nowhere known, so the other half of the condition is unknown too"
+REFUSED_BEFORE = "a policy that names a pack which nobody gives is refused when the fleet is read"
+FOR_UNTIL = "bears on until when a permit stands, which the checker does not ask; tests/sites/test_verdict.py"
+FASTER = "what is remembered, or asked once for all, is answered alike when it is asked again"
+ROLE = "no answer depends on a role's name"
+ONE_HOP = "worlds ask about one hop of each origin, and the origin is in the key; two that name nobody are not tried"
 
 EQUIVALENT: dict[str, dict[str, str]] = {
     "sites.question": {
@@ -22,6 +27,21 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_bases: None -> False (2)": FALSY,
         "counts: rule.assurances or () -> rule.assurances": NEVER_NONE,
         "covers: rule.instrument or () -> rule.instrument": NEVER_NONE,
+    },
+    "sites.verdict": {
+        "__init__: {ORG_DEFAULT, *named} -> {*named}": REFUSED_BEFORE,
+        "__init__: {ORG_DEFAULT, *named} -> {ORG_DEFAULT}": REFUSED_BEFORE,
+        "__init__: if missing -> if False": REFUSED_BEFORE,
+        "__init__: for rule in policy.spec.rules if self._waived_until(rule) is not None "
+        "-> for rule in policy.spec.rules": FOR_UNTIL,
+        "__init__: self._waived_until(rule) is not None -> self._waived_until(rule) is None": FOR_UNTIL,
+        "decide: if (known := self._remembered.get(key)) is None -> if True": FASTER,
+        "_key: (role, id(party)) -> (id(party),)": ROLE,
+        "_key: None if q.hop is None else (id(q.hop[0]), id(q.hop[1])) -> None": ONE_HOP,
+    },
+    "placement.check.evaluator": {
+        "asks_for_origin: return any((rule.instrument is not None or 'ORIGIN' in (rule.countries or ()) "
+        "for rule in rules)) -> return True": FASTER,
     },
     "placement.check.conditions": {
         "_countries: ground.rule.countries or () -> ground.rule.countries": NEVER_NONE,

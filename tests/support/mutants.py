@@ -72,8 +72,13 @@ class Mutant:
 
 
 def parsed(module: str) -> ast.Module:
-    """Return the syntax tree of a module's source."""
-    return ast.parse(Path(str(find_spec(module).origin)).read_text(encoding="utf-8"))  # type: ignore[union-attr]
+    """Return a syntax tree of a module's source, as it is when it is first asked for."""
+    return ast.parse(_source(module))
+
+
+@cache
+def _source(module: str) -> str:
+    return Path(str(find_spec(module).origin)).read_text(encoding="utf-8")  # type: ignore[union-attr]
 
 
 def mutants(module: str) -> list[Mutant]:

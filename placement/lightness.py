@@ -42,14 +42,14 @@ class Lightening:
 
     def _uses(self, key: PoolKey) -> Iterator[Mapping[PoolKey, Option]]:
         """Yield the options, by pool, of each stage that uses a pool, in normal running or after a loss."""
-        for view in (self.choices, *(failure.choices for failure in self.failures)):
+        for index, view in enumerate((self.choices, *(failure.choices for failure in self.failures))):
             for name, choice in view.items():
                 workload = self.instance.workloads[name]
+                given = workload.refuges or workload.options if index else workload.options
                 for part in choice.parts:
                     for stage, option in part.options.items():
                         if option.pool is not None and option.pool.key == key:
-                            given = (workload.refuges or workload.options)[stage]
-                            yield {other.pool.key: other for other in given if other.pool is not None}
+                            yield {other.pool.key: other for other in given[stage] if other.pool is not None}
 
     def _others(self, key: PoolKey) -> list[Pool]:
         """Return the pools at the same site that every use of one could have instead, the lightest first."""

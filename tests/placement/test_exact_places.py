@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from placement.check import check as checked
 from placement.exact import solve
 from placement.instance import instance_of
 from placement.problem import Problem
 from placement.solution import Choice, Solution
 from sites.noun import Noun
+from sites.policy import Policy
 from tests.placement.test_exact_brute import exact_best
-from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem, a_region, a_stage, a_variant
+from tests.placement.test_properties import planned
+from tests.support.placement import a_clinic, a_law, a_model, a_pipeline, a_problem, a_region, a_stage, a_variant
 from tests.support.placement_brute import Best, Spot
 from tests.support.placement_brute_losses import BruteLosses, Lost, Task
-from tests.support.sites import a_box, a_link, a_policy, a_rule
+from tests.support.sites import a_box, a_fleet, a_link, a_policy, a_rule
 
 MOST_PLANS = 800
 QUOTE = {"name": "quote", "task": "quote", "after": ["input"], "output": "1KiB"}
@@ -42,7 +46,7 @@ def judged(brute: BruteLosses, solution: Solution) -> Best:
 
 
 @st.composite
-def problems(draw: st.DrawFn, rules: dict[str, Any]) -> Problem:
+def fleets(draw: st.DrawFn, rules: dict[str, Any]) -> list[Noun]:
     """Draw one or two clinics and two regions that can stand in for each other, with limits near what is needed."""
 
     def pick(*values: Any) -> Any:
@@ -69,8 +73,14 @@ def problems(draw: st.DrawFn, rules: dict[str, Any]) -> Problem:
     if pick(True, False, False, False):
         near = a_rule("near", "require", countries=[pick("DE", "FR")], activities=["failover"])
         nouns.append(a_policy(a_rule(), near, packs=["law"]))
-    nouns.append(_pipeline(draw, pick, rules))
-    return a_problem(*nouns)
+    if not any(isinstance(noun, Policy) for noun in nouns):
+        nouns.append(a_policy(packs=["law"]))
+    return [*nouns, _pipeline(draw, pick, rules)]
+
+
+def problems(rules: dict[str, Any]) -> st.SearchStrategy[Problem]:
+    """Return a strategy of problems with these fields of their pipeline."""
+    return fleets(rules).map(lambda nouns: a_problem(*nouns))
 
 
 def _pipeline(draw: st.DrawFn, pick: Any, rules: dict[str, Any]) -> Noun:
@@ -135,3 +145,11 @@ def test_a_split_is_no_dearer_than_the_best_in_two_parts(problem: Problem) -> No
         assert found[:2] <= best[:2]
         if found[:2] == best[:2]:
             assert found.cost <= best.cost * (1 + 1 / 10**6)
+
+
+@settings(max_examples=40, **LIMITS)
+@given(st.sampled_from([{}, {"survive": 1}, {"split": True}]).flatmap(fleets))
+def test_the_independent_checker_finds_nothing_wrong(nouns: list[Noun]) -> None:
+    made = planned(a_problem(*nouns)).to_json()
+    fleet = a_fleet(*nouns, given=(a_law(),), root=Path("fleet"))
+    assert checked(made, fleet).findings == ()

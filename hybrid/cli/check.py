@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hybrid.cli.console import REFUSED, Output, OutputOption, emit, err, next_step, out, table
+from hybrid.cli.console import REFUSED, Output, OutputOption, emit, err, next_step, out, progress, table
 from hybrid.errors import InputError
 
 if TYPE_CHECKING:
     from placement.check import CheckResult
+    from placement.check.source import Data
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
 
-MOST_BYTES = 1 << 30
+MOST_BYTES = 1 << 32
 """A plan larger than this is refused unread."""
+
+ENVELOPE = 4096
+"""In so many first bytes an envelope shows that it is one."""
 
 
 @app.command()
@@ -26,12 +32,17 @@ def check(
     output: OutputOption = Output.text,
 ) -> None:
     """Verify a plan against its fleet; exit 1 on findings, 2 when the plan is stale or cannot be read."""
-    from placement.check import check as verify
+    from placement.check import check_bytes
     from placement.problem import KINDS
     from sites.fleet import read_fleet
 
-    document, signed_by = read_plan(plan)
-    result = verify(document, read_fleet(fleet, KINDS))
+    with opened(plan) as (data, signed_by):
+        manifests = read_fleet(fleet, KINDS)
+        with progress("checking", total=1.0) as advance:
+            try:
+                result = check_bytes(data, manifests, advance)
+            except (ValueError, RecursionError) as error:
+                raise no_json(plan, error) from None
     signature = f"signatures by {', '.join(signed_by)}, not verified here" if signed_by else "unsigned"
     emit(output, {"plan": str(plan), "signature": signature, **result.to_json()}, lambda: show(result, signature))
     if not result.passed:
@@ -40,28 +51,42 @@ def check(
     next_step(f"hybrid bundle build {fleet} {plan} --site SITE")
 
 
-def read_plan(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return a plan and the key ids of its envelope, none for a bare plan. Raises InputError."""
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Data, tuple[str, ...]]]:
+    """Open a plan's bytes, and the key ids of its envelope, none for a bare plan. Raises InputError.
+
+    A bare plan stays where it is and is paged in as it is read; an envelope is decoded as a whole.
+    """
+    import mmap
+
+    with path.open("rb") as file:
+        if not 0 < path.stat().st_size <= MOST_BYTES:
+            raise InputError(f"{path}: empty, or larger than {MOST_BYTES} bytes", advice="this is no plan.json")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if b'"payload"' in data[:ENVELOPE] or b'"signatures"' in data[:ENVELOPE]:
+                yield from_envelope(path, bytes(data))
+            else:
+                yield data, ()
+
+
+def from_envelope(path: Path, data: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Return what an envelope holds and who signed it; of what is none, the bytes themselves. Raises InputError."""
     import base64
-    import binascii
     import json
 
-    if path.stat().st_size > MOST_BYTES:
-        raise InputError(f"{path}: larger than {MOST_BYTES} bytes", advice="this is no plan.json")
     try:
-        found = json.loads(path.read_bytes())
-        if isinstance(found, dict) and "payload" in found and "signatures" in found:
-            keys = tuple(str(signature.get("keyid", "a key without id")) for signature in found["signatures"])
-            found = json.loads(base64.b64decode(found["payload"], validate=True))
-            if isinstance(found, dict):
-                return found, keys
-    except (ValueError, RecursionError, binascii.Error, AttributeError, TypeError) as error:
-        raise InputError(
-            f"{path}: no JSON ({error})", advice="write the plan with `hybrid plan -o plan.json`"
-        ) from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: expected a JSON object", advice="write the plan with `hybrid plan -o plan.json`")
-    return found, ()
+        found = json.loads(data)
+        if not (isinstance(found, dict) and "payload" in found and "signatures" in found):
+            return data, ()
+        keys = tuple(str(signature.get("keyid", "a key without id")) for signature in found["signatures"])
+        return base64.b64decode(found["payload"], validate=True), keys
+    except (ValueError, RecursionError, AttributeError, TypeError) as error:
+        raise no_json(path, error) from None
+
+
+def no_json(path: Path, error: Exception) -> InputError:
+    """Return the error that a file is no plan."""
+    return InputError(f"{path}: no JSON ({error})", advice="write the plan with `hybrid plan -o plan.json`")
 
 
 def show(result: CheckResult, signature: str) -> None:

@@ -61,7 +61,9 @@ def check_bytes(data: Data, fleet: Fleet, tick: Tick | None = None) -> CheckResu
             import json
 
             plan = json.loads(bytes(data))
-        return _check(whole(plan if isinstance(plan, dict) else {}), snapshot, tick or _nothing)
+        if not isinstance(plan, dict):
+            raise ValueError("expected an object")
+        return _check(whole(plan), snapshot, tick or _nothing)
 
 
 def _check(source: Source, snapshot: Snapshot, tick: Tick) -> CheckResult:
@@ -94,7 +96,7 @@ def _workloads(audit: Audit, classes: Classes, source: Source, tick: Tick) -> It
     audit.seen.hops.update(frozenset(hop) for hop in load.carried)
     survival = Survival(audit, classes, weighed, load)
     yield from survival.weigh(reader.failure(raw) for raw in source.failures())
-    yield from weighed.standing(cost.idle(audit, load, survival.standby))
+    yield from weighed.costs(load.reserved, survival.reserve())
     yield from capacity.pools(audit, load, survival.reserved)
     yield from capacity.nodes(audit, stores_of((load.stores, survival.stores)))
     yield from capacity.links(audit, load.carried)

@@ -127,7 +127,7 @@ class Classes:
                 use = (shared, run.pipeline.metadata.tenant, run.labels.of(kind.stage) if shared else ())
                 pool = (kind.model, kind.variant, kind.hardware, kind.partition)
                 found = (pool, rate, rate / exact(run.pipeline.spec.utilisation), stage.knowledge, use)
-                yield place, self._shares.setdefault(found, Share(*found, float(rate)))
+                yield place, self._shares.setdefault(found, Share(*found, float(rate), float(found[2])))
 
     def _traffic_of(self, run: Run, outline: Outline) -> Iterator[tuple[int, int, Traffic]]:
         for flow, _, _, route in _primary(run, outline):

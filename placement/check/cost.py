@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import lru_cache
@@ -13,7 +12,7 @@ from placement.check.document import Places
 from placement.check.load import Demand, Load
 from placement.check.presence import near
 from placement.check.result import Finding
-from placement.check.schema import PoolKey
+from placement.check.schema import PoolEntry, PoolKey
 from sites.site import Hardware
 
 MICRO = 1.01e-6
@@ -37,22 +36,29 @@ def _dominant(needs: tuple[float, int, int, int], has: tuple[int, int, int, int]
 
 
 class Prices:
-    """What a request per second costs at a pool, and a gigabyte on a hop, by the hour; floats, as the plan's are."""
+    """What a request per second costs at a pool, and a gigabyte on a hop, by the hour; floats, as the plan's are.
 
-    def __init__(self, audit: Audit) -> None:
-        self._audit = audit
+    A workload pays for a pool by its part of what all of them want of it in normal running: requests over utilisation.
+    Where all pipelines have one utilisation that is its part of the load, which the plan states, and which is checked.
+
+    Args:
+        wanted: what all workloads want of each pool; None while it is not known yet.
+    """
+
+    def __init__(self, audit: Audit, wanted: Mapping[PoolKey, Fraction] | None = None) -> None:
+        self._audit, self._wanted = audit, wanted
         self._pools: dict[tuple[str, tuple[str, str, str, str]], float] = {}
         self._hops: dict[tuple[str, str], float] = {}
 
     def part(self, demand: Demand, places: Places) -> float:
-        """Return what an assignment costs per hour: its share of its pools' replicas by load, and its own egress."""
+        """Return what an assignment costs per hour: its part of its pools' replicas, and its own egress."""
         total = 0.0
         for place, share in demand.shares:
             pool = (places[place], share.pool)
             price = self._pools.get(pool)
             if price is None:
                 price = self._pools[pool] = self._per_request(*pool)
-            total += share.pace * price
+            total += (share.pace if self._wanted is None else share.wanted) * price
         for a, b, traffic in demand.hops:
             hop = (places[a], places[b])
             price = self._hops.get(hop)
@@ -63,26 +69,20 @@ class Prices:
         return total
 
     def _per_request(self, site: str, rest: tuple[str, str, str, str]) -> float:
-        model, variant, hardware, _ = rest
         pool = self._audit.pools.get((site, *rest))
-        group, chosen = self._audit.snapshot.group(site, hardware), self._audit.snapshot.variant(model, variant)
-        if pool is None or group is None or chosen is None or pool.load <= 0:
+        whole = pool_price(self._audit, pool) if pool else None
+        if pool is None or whole is None:
             return 0.0
-        return float(pool.replicas * dominant_share(chosen.needs, group) * group.price.amount) / pool.load
+        load = pool.load if self._wanted is None else float(self._wanted.get(pool.key, 0))
+        return float(whole) / load if load > 0 else 0.0
 
 
-def idle(audit: Audit, load: Load, standby: Mapping[PoolKey, Mapping[str, Fraction]]) -> dict[str, float]:
-    """Return what workloads pay per hour for pools that stand by for losses alone, by what each would bring there."""
-    found: dict[str, float] = defaultdict(float)
-    for key, who in standby.items():
-        pool, group = audit.pools.get(key), audit.snapshot.group(key[0], key[3])
-        variant = audit.snapshot.variant(key[1], key[2])
-        if pool is None or group is None or variant is None or load.reserved.get(key):
-            continue
-        price, whole = pool.replicas * dominant_share(variant.needs, group) * group.price.amount, sum(who.values())
-        for name, part in who.items():
-            found[name] += float(price * part / whole)
-    return found
+def pool_price(audit: Audit, pool: PoolEntry) -> Fraction | None:
+    """Return what a pool's replicas cost per hour; None when the fleet has no such group or variant."""
+    group, variant = audit.snapshot.group(pool.site, pool.hardware), audit.snapshot.variant(pool.model, pool.variant)
+    if group is None or variant is None:
+        return None
+    return pool.replicas * dominant_share(variant.needs, group) * group.price.amount
 
 
 def egress_per_hour(audit: Audit, load: Load) -> Fraction:
@@ -102,9 +102,9 @@ def costs(audit: Audit, load: Load) -> Iterator[Finding]:
     snapshot = audit.snapshot
     currencies = {group.price.currency for site in snapshot.sites.values() for group in site.spec.hardware}
     for pool in audit.document.pools:
-        group, variant = snapshot.group(pool.site, pool.hardware), snapshot.variant(pool.model, pool.variant)
-        if group and variant:
-            shares += pool.replicas * dominant_share(variant.needs, group) * group.price.amount
+        group, price = snapshot.group(pool.site, pool.hardware), pool_price(audit, pool)
+        if group and price is not None:
+            shares += price
             billed.update({(pool.site, node): group.price.amount for node in pool.nodes})
     stated = audit.document.cost
     sums = {

@@ -33,6 +33,8 @@ class Share:
     use: Use
     pace: float
     """The rate, for money."""
+    wanted: float
+    """What is reserved, for money."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -110,9 +110,10 @@ class TargetText(Entry):
 
 
 class FallbackText(Entry):
-    """The fixed order in which a stage falls back, as a plan writes it."""
+    """The fixed order in which a stage of one assignment falls back, as a plan writes it."""
 
     stage: str
+    assignment: Annotated[int, Field(ge=0)] = 0
     order: tuple[TargetText, ...]
 
 

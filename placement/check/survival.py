@@ -15,6 +15,7 @@ from itertools import pairwise
 from placement.check import capacity, domains
 from placement.check.audit import Audit, Run, exact
 from placement.check.classes import Classes
+from placement.check.cost import pool_price
 from placement.check.document import FailedEntry, Part, Places
 from placement.check.load import Ledger, Load
 from placement.check.result import Finding
@@ -52,7 +53,6 @@ class Survival:
     Attributes:
         reserved: the most that any failure asks of each pool; of those alone that it asks more of, or newly.
         stores: the Knowledge beside pools in failures.
-        standby: what each workload brings to a pool after losses, reserved, over all of them.
     """
 
     def __init__(self, audit: Audit, classes: Classes, weighed: Workloads, load: Load) -> None:
@@ -60,7 +60,7 @@ class Survival:
         self._users: dict[Lost, list[str]] = defaultdict(list)
         self.reserved: dict[PoolKey, Fraction] = {}
         self.stores: dict[PoolKey, set[str]] = defaultdict(set)
-        self.standby: dict[PoolKey, dict[str, Fraction]] = defaultdict(dict)
+        self._brought: dict[PoolKey, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         for name, members in weighed.members.items():
             used = [uses(member) for member in members]
             sites, hops = set().union(*(s for s, _ in used)), set().union(*(h for _, h in used))
@@ -89,6 +89,16 @@ class Survival:
         for lost in sorted(self._users.keys() - met, key=named):
             for name in self._due(lost):
                 yield Finding("invariant/15", name, f"without {named(lost)}", "assignments after its loss", "none")
+
+    def reserve(self) -> dict[str, float]:
+        """Return what each workload pays per hour for pools that nobody uses but after a loss, by what it brings."""
+        paid: dict[str, float] = defaultdict(float)
+        for key, brought in self._brought.items():
+            pool = self._audit.pools.get(key)
+            price = float((pool_price(self._audit, pool) if pool else None) or 0)
+            for name, wanted in brought.items():
+                paid[name] += price * wanted / sum(brought.values())
+        return paid
 
     def _exists(self, lost: Lost) -> bool:
         snapshot = self._audit.snapshot
@@ -139,8 +149,9 @@ class Survival:
             member = self._member(entry.id, origin, part, lost, usual)
             change.add(member.shape.demand, member.places)
             for place, share in member.shape.demand.shares:
-                who = self.standby[(member.places[place], *share.pool)]
-                who[entry.id] = who.get(entry.id, Fraction(0)) + share.reserved
+                key = (member.places[place], *share.pool)
+                if key not in self._load.served:
+                    self._brought[key][entry.id] += share.wanted
             yield from self._assignment(entry.id, origin, member, lost, usual, whole=whole)
 
     def _member(

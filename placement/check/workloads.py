@@ -16,6 +16,7 @@ from placement.check.load import Ledger
 from placement.check.presence import near
 from placement.check.result import Finding
 from placement.check.routes import NOTHING, Lost
+from placement.check.schema import PoolKey
 from placement.check.snapshot import rate_of
 from placement.pipeline import Pipeline
 from sites.site import Site
@@ -36,6 +37,15 @@ class Member(NamedTuple):
     places: Places
 
 
+def _paid(
+    name: str, stated: float | None, prices: Prices, members: tuple[Member, ...], reserve: float = 0.0
+) -> Iterator[Finding]:
+    """Yield a finding when a workload's stated part of the cost per hour is not what its assignments come to."""
+    cost = reserve + sum(prices.part(member.shape.demand, member.places) for member in members)
+    if stated is None or not near(stated, cost, absolute=MICRO):
+        yield Finding("plan/cost", name, "costPerHour", f"{cost:.6f}", str(stated))
+
+
 class Workloads:
     """Weighs workloads one after another, and keeps of each what whole-plan checks need.
 
@@ -48,13 +58,14 @@ class Workloads:
     def __init__(self, audit: Audit, classes: Classes) -> None:
         self._audit, self._classes = audit, classes
         self._prices = Prices(audit)
+        self._even = len({pipeline.spec.utilisation for pipeline in audit.snapshot.pipelines.values()}) <= 1
+        self._owed: list[tuple[str, float | None, tuple[Member, ...]]] = []
         self._facts: dict[tuple[object, ...], tuple[Finding, ...]] = {}
         self.ledger = Ledger()
         self.members: dict[str, tuple[Member, ...]] = {}
         self.keeps = any(pipeline.spec.survive for pipeline in audit.snapshot.pipelines.values())
         self.listed: dict[str, set[str]] = {name: set() for name in audit.snapshot.pipelines}
         self.odd: Counter[str] = Counter()
-        self._standing: dict[str, tuple[float | None, float]] = {}
 
     def weigh(self, entry: WorkloadEntry) -> Iterator[Finding]:
         """Yield what is wrong with one workload."""
@@ -148,16 +159,21 @@ class Workloads:
         else:
             if not near(entry.modelled, slowest / 1000, absolute=HALF_A_MICROSECOND):
                 yield Finding("plan/latency", entry.id, "modelled", f"{slowest / 1000:.3f} ms", f"{entry.modelled} ms")
-        cost = sum(self._prices.part(member.shape.demand, member.places) for member in members)
-        if pipeline.spec.survive:
-            self._standing[entry.id] = (entry.cost_per_hour, cost)
+        if self._even and not pipeline.spec.survive:
+            yield from _paid(entry.id, entry.cost_per_hour, self._prices, members)
         else:
-            yield from _paid(entry.id, entry.cost_per_hour, cost)
+            self._owed.append((entry.id, entry.cost_per_hour, members))
 
-    def standing(self, idle: Mapping[str, float]) -> Iterator[Finding]:
-        """Yield each workload that must survive and whose cost is not its own and its part of what is kept ready."""
-        for name, (stated, cost) in self._standing.items():
-            yield from _paid(name, stated, cost + idle.get(name, 0.0))
+    def costs(self, wanted: Mapping[PoolKey, Fraction], reserve: Mapping[str, float]) -> Iterator[Finding]:
+        """Yield every part of the cost that could not be worked out before all workloads were known, and is wrong.
+
+        Args:
+            wanted: what all of them want of each pool.
+            reserve: what each that must survive pays for pools that are used in failures alone.
+        """
+        prices = Prices(self._audit, wanted)
+        for name, stated, members in self._owed:
+            yield from _paid(name, stated, prices, members, reserve.get(name, 0.0))
 
     def missing(self) -> Iterator[Finding]:
         """Yield every workload that is missing, unknown, or there twice; unplaced ones are there, too."""
@@ -176,8 +192,3 @@ class Workloads:
             for origin in origins:
                 if origin not in self.listed[pipeline]:
                     yield Finding("invariant/1", f"{pipeline}@{origin}", "workload", "once", "listed 0 times")
-
-
-def _paid(name: str, stated: float | None, cost: float) -> Iterator[Finding]:
-    if stated is None or not near(stated, cost, absolute=MICRO):
-        yield Finding("plan/cost", name, "costPerHour", f"{cost:.6f}", str(stated))

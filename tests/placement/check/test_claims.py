@@ -1,0 +1,95 @@
+"""What a plan claims beside where things run: each workload's cost, its reasons, and how far its bound reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from placement.check import check
+from placement.errors import PlacementError
+from tests.support.check import Shape, a_fleet
+from tests.support.check_clinics import clinics, fleet_and_plan, laws, the_plan
+
+LYON, SHIP = "patient-message@clinic-lyon", "patient-message@ship"
+
+
+def on(name: str, **changes: Any) -> Callable[[Shape], Any]:
+    return lambda plan: next(entry for entry in plan["workloads"] if entry["id"] == name).update(changes)
+
+
+def without(name: str, field: str) -> Callable[[Shape], Any]:
+    return lambda plan: next(entry for entry in plan["workloads"] if entry["id"] == name).pop(field)
+
+
+def cost(**changes: Any) -> Callable[[Shape], Any]:
+    return lambda plan: plan["cost"].update(changes)
+
+
+CLAIMS: dict[str, tuple[str, Callable[[Shape], Any]]] = {
+    "a part of the cost that is too small": ("plan/cost", on(LYON, costPerHour=0.520337)),
+    "another's part of the cost": ("plan/cost", on(SHIP, costPerHour=0.520339)),
+    "no part of the cost": ("plan/cost", without(LYON, "costPerHour")),
+    "a bound over nobody knows what": ("plan/bound", lambda plan: plan["cost"].pop("gapOver")),
+    "a bound over some of it": ("plan/bound", cost(gapOver="some")),
+    "a bound below nothing": ("plan/bound", cost(lowerBoundPerHour=-1.0, gap=None)),
+    "a bound without its gap": ("plan/bound", cost(gap=None)),
+    "no bound": ("plan/bound", lambda plan: plan["cost"].pop("lowerBoundPerHour")),
+    "a reason for what is placed": ("plan/unplaced", on(LYON, kind="crowded")),
+    "causes for what is placed": ("plan/unplaced", on(LYON, causes=[["latency"]])),
+    "a reason that is none": ("plan/unplaced", on(SHIP, kind="unlucky")),
+    "four causes at once": ("plan/unplaced", on(SHIP, causes=[["a", "b", "c", "d"]])),
+    "unplaced for no reason that is one": (
+        "plan/unplaced", lambda plan: plan["unplaced"].append({"id": SHIP, "kind": "unlucky", "causes": []})),
+    "unplaced and asked for by nobody": (
+        "invariant/1", lambda plan: plan["unplaced"].append({"id": "x@ship", "kind": "crowded", "causes": []})),
+    "another origin": ("plan/workload", on(LYON, origin="ship")),
+    "another pipeline": ("plan/workload", on(LYON, pipeline="other")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_claim_that_does_not_hold_is_named(name: str) -> None:
+    code, breaks = CLAIMS[name]
+    fleet, plan = fleet_and_plan()
+    breaks(plan)
+    assert code in {finding.code for finding in check(plan, fleet).findings}
+
+
+def test_reasons_for_what_is_degraded_are_no_finding() -> None:
+    fleet, plan = fleet_and_plan()
+    on(SHIP, kind="impossible", causes=[["link:disconnected"], ["hardware:memory", "hardware:cpus"]])(plan)
+    assert check(plan, fleet).findings == ()
+
+
+def test_where_pipelines_differ_in_utilisation_pools_are_paid_by_what_is_wanted() -> None:
+    """A second pipeline at half the utilisation wants as much of the ship's pool with half the requests."""
+    documents = clinics()
+    other = {**documents["pipeline.yaml"], "metadata": {"name": "log"}}
+    spec = {**other["spec"], "stages": [other["spec"]["stages"][1]], "fallbacks": [], "utilisation": 0.35}
+    documents["log.yaml"] = {**other, "spec": {**spec, "rate": "0.25/s", "origins": {"role": "clinic", "at": "sea"}}}
+    documents["sites/ship.yaml"]["metadata"]["labels"]["at"] = "sea"
+    fleet = a_fleet(documents, laws())
+    plan = the_plan(fleet)
+    recall = plan["workloads"][1]["assignments"][0]
+    flows = [{**flow, "rate": 0.25} for flow in recall["flows"] if flow["fromStage"] in ("input", "recall")]
+    flows[1]["toStage"] = "answer"
+    plan["workloads"].insert(0, {
+        "id": "log@ship", "pipeline": "log", "origin": "ship", "tenant": "default", "rate": 0.25, "status": "placed",
+        "assignments": [{"fraction": 1.0, "stages": recall["stages"][:1], "flows": flows}], "fallbacks": [],
+        "latency_ms": {"modelled": 7.615, "limit": 3000.0}, "costPerHour": 0.005,
+    })  # fmt: skip
+    plan["workloads"][2]["costPerHour"] = 0.005
+    plan["pools"][3].update(load=0.75, utilisation=0.005)
+    assert check(plan, fleet).findings == ()
+    plan["workloads"][2]["costPerHour"] = 0.006667
+    assert [(one.code, one.workload) for one in check(plan, fleet).findings] == [("plan/cost", SHIP)]
+
+
+@pytest.mark.parametrize("engine", [None, {"name": "", "version": "1", "work": 0, "seed": 0}, {"name": "exact"}])
+def test_a_plan_that_does_not_say_what_made_it_is_wrong_input(engine: Any) -> None:
+    fleet, plan = fleet_and_plan()
+    plan["engine"] = engine
+    with pytest.raises(PlacementError, match="engine"):
+        check(plan, fleet)

@@ -30,7 +30,7 @@ def ways_of(wires: Wires, serving: Bools, opened: NDArray[np.uint8]) -> Ways:
         opened: [mask, hop], 1 where the hop is open under the mask; the same in both directions.
     """
     core = core_of(wires, serving)
-    made = _Tables(wires, core)
+    made = _Tables(wires, core, np.full(len(core), -1, np.int32))
     pairs = _pairs(wires, core)
     spots = [_Spots.of(len(core)) for _ in opened]
     for each, spot in zip(opened, spots, strict=True):
@@ -74,6 +74,9 @@ class _Table(NamedTuple):
     narrow: Ids
 
 
+_ALONE = _Table(*(np.full((1, 1), fill, kind) for fill, kind in ((0, int), (0, int), (-1, np.int32), (-1, np.int32))))
+
+
 class _Spots(NamedTuple):
     """By site under one mask: the table of a core site and its row there, and the column of any member."""
 
@@ -89,10 +92,15 @@ class _Spots(NamedTuple):
 
 @dataclass(slots=True)
 class _Tables:
-    """Tables made so far, by the members and open hops of the part of the network that they cover."""
+    """Tables made so far, by the members and open hops of the part of the network that they cover.
+
+    Attributes:
+        alone: by site, the table of it alone; -1 while there is none.
+    """
 
     wires: Wires
     core: Bools
+    alone: Ids
     known: dict[bytes, int] = field(default_factory=dict)
     tables: list[_Table] = field(default_factory=list)
     longest: int = 0
@@ -108,12 +116,22 @@ class _Tables:
         members = members[np.argsort(part[members], kind="stable")]
         bounds = np.flatnonzero(np.diff(part[members], prepend=-1, append=-1))
         hops = hops[np.argsort(part[wires.start[hops]], kind="stable")]
-        firsts_of = np.searchsorted(part[wires.start[hops]], part[members[bounds[:-1]]])
-        ends = [*firsts_of[1:].tolist(), len(hops)]
-        for begin, end, low, high in zip(
-            bounds[:-1].tolist(), bounds[1:].tolist(), firsts_of.tolist(), ends, strict=True
-        ):
-            self._place(members[begin:end], hops[low:high], spots)
+        low = np.searchsorted(part[wires.start[hops]], part[members[bounds[:-1]]])
+        high = np.append(low[1:], len(hops))
+        # Most parts of a fleet whose data must stay at home are one site alone.
+        is_alone = low == high
+        self._place_alone(members[bounds[:-1][is_alone]], spots)
+        ranges = np.stack([bounds[:-1], bounds[1:], low, high], axis=1)[~is_alone]
+        for begin, end, first, last in ranges.tolist():
+            self._place(members[begin:end], hops[first:last], spots)
+
+    def _place_alone(self, members: NDArray[np.int64], spots: _Spots) -> None:
+        """Write that each of these core sites is in a table of its own."""
+        for site in members[self.alone[members] < 0].tolist():
+            self.alone[site] = len(self.tables)
+            self.tables.append(_ALONE)
+        spots.table[members] = self.alone[members]
+        spots.row[members] = spots.place[members] = 0
 
     def _place(self, members: NDArray[np.int64], hops: NDArray[np.int64], spots: _Spots) -> None:
         """Write where the members of one part are."""

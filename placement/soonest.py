@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, isfinite
 
 from placement.fit import Packer
 from placement.graph import INPUT, Graph
@@ -14,9 +14,9 @@ from placement.problem import Problem
 
 
 def soonest_us(problem: Problem, workload: Workload, graph: Graph) -> int | None:
-    """Return the least latency over one graph with nobody in the way, in whole microseconds; None when no way is.
+    """Return the least latency over one graph with nobody in the way, in whole microseconds.
 
-    A lower bound: exact where no stage waits for two others.
+    A lower bound: exact where no stage waits for two others. None when there is no way, or no wire has room for it.
     """
     options = possible(workload, graph)
     if options is None:
@@ -25,4 +25,4 @@ def soonest_us(problem: Problem, workload: Workload, graph: Graph) -> int | None
     home = workload.origin.name
     tree.bound_times()
     soonest = max((tree.soonest(e, home) for e in graph.edges if e.source == INPUT and e.counts), default=0.0)
-    return ceil(soonest * (1 - MARGIN))
+    return ceil(soonest * (1 - MARGIN)) if isfinite(soonest) else None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
 
+from placement.branch import Branch, Flow, Step
 from placement.candidates import Option, Pool, PoolKey
 from placement.cost import egress_per_hour
 from placement.fit import Fit, Own, Packer
@@ -71,25 +72,6 @@ def best_way(
     return None
 
 
-_Flow = tuple[float, float, tuple[Hop, ...], float]
-"""Cost per hour, microseconds, hops, and bits per second on each of them."""
-
-_Step = tuple[float, float, dict[Hop, float]]
-"""Cost per hour, microseconds at which a stage is done, and all bits per second of the branch with it."""
-
-
-@dataclass(slots=True)
-class _Branch:
-    """What is chosen so far."""
-
-    options: dict[str, Option] = field(default_factory=dict)
-    wanted: dict[PoolKey, Fraction] = field(default_factory=dict)
-    stores: dict[PoolKey, dict[str, int]] = field(default_factory=dict)
-    users: dict[PoolKey, tuple[str, ...]] = field(default_factory=dict)
-    finished: dict[str, float] = field(default_factory=dict)
-    hops: dict[Hop, float] = field(default_factory=dict)
-
-
 @dataclass(slots=True)
 class Tree:
     """The search over one graph; `bound_times` and `soonest` are of use without it."""
@@ -112,7 +94,7 @@ class Tree:
     _costs: dict[tuple[PoolKey, str], Fraction] = field(default_factory=dict)
     _into: dict[str, list[Edge]] = field(default_factory=dict)
     _answers: dict[str, list[Edge]] = field(default_factory=dict)
-    _flows: dict[tuple[str, str, str, str], _Flow | None] = field(default_factory=dict)
+    _flows: dict[tuple[str, str, str, str], Flow | None] = field(default_factory=dict)
 
     def best(self) -> Way | None:
         """Return the cheapest way, or None. Raises UnsureError."""
@@ -123,14 +105,14 @@ class Tree:
         if self.workload.limit_us is not None:
             self.bound_times()
         self._bound_costs()
-        self._grow(0, _Branch(), 0.0)
+        self._grow(0, Branch(), 0.0)
         if self.doubtful is not None and (self.found is None or self.doubtful < self.found.per_hour):
             raise UnsureError(self.workload.id)
         return self.found
 
     # what any completion needs at least
 
-    def _flow(self, edge: Edge, a: str, b: str) -> _Flow | None:
+    def _flow(self, edge: Edge, a: str, b: str) -> Flow | None:
         """Return cost and time of a flow between two sites; None when no route joins them."""
         key = (edge.source, edge.target, a, b)
         if key not in self._flows:
@@ -138,7 +120,7 @@ class Tree:
             self._flows[key] = None if route is None else self._carried(edge, route)
         return self._flows[key]
 
-    def _carried(self, edge: Edge, route: Route) -> _Flow | None:
+    def _carried(self, edge: Edge, route: Route) -> Flow | None:
         if not route.hops:
             return 0.0, 0.0, (), 0.0
         rate = self.workload.rate * edge.share
@@ -229,7 +211,7 @@ class Tree:
 
     # the search
 
-    def _grow(self, index: int, branch: _Branch, cost: float) -> None:
+    def _grow(self, index: int, branch: Branch, cost: float) -> None:
         if index == len(self.graph.stages):
             self._accept(branch)
             return
@@ -249,7 +231,7 @@ class Tree:
                 raise UnsureError(self.workload.id)
             self._descend(index, stage, option, branch, cost, step)
 
-    def _step(self, stage: Stage, option: Option, branch: _Branch) -> _Step | None:
+    def _step(self, stage: Stage, option: Option, branch: Branch) -> Step | None:
         """Return what a stage at an option adds; None when it cannot be there."""
         cost, begun, hops, home = 0.0, 0.0, branch.hops, self.workload.origin.name
         ways = []
@@ -275,7 +257,7 @@ class Tree:
             cost += float(self._more(option.pool, before, stage))
         return cost, done, hops
 
-    def _descend(self, index: int, stage: Stage, option: Option, branch: _Branch, cost: float, step: _Step) -> None:
+    def _descend(self, index: int, stage: Stage, option: Option, branch: Branch, cost: float, step: Step) -> None:
         wanted, stores, users = dict(branch.wanted), dict(branch.stores), dict(branch.users)
         if option.pool is not None:
             key = option.pool.key
@@ -284,12 +266,12 @@ class Tree:
             stores[key] = {**stores.get(key, {}), **read}
             users[key] = (*users.get(key, ()), stage.name)
         finished = {**branch.finished, stage.name: step[1]}
-        after = _Branch({**branch.options, stage.name: option}, wanted, stores, users, finished, step[2])
+        after = Branch({**branch.options, stage.name: option}, wanted, stores, users, finished, step[2])
         if option.pool is not None and self._fits(after, (option.site, option.pool.key.hardware)) is False:
             return
         self._grow(index + 1, after, cost + step[0])
 
-    def _fits(self, branch: _Branch, at: GroupKey) -> Fit:
+    def _fits(self, branch: Branch, at: GroupKey) -> Fit:
         by_key = {o.pool.key: o.pool for o in branch.options.values() if o.pool is not None}
         own = {
             key: Own(pool, branch.wanted[key], branch.stores[key], branch.users[key])
@@ -298,7 +280,7 @@ class Tree:
         }
         return self.packer.fits(at, own)
 
-    def _accept(self, branch: _Branch) -> None:
+    def _accept(self, branch: Branch) -> None:
         """Keep a whole choice if it holds exactly and is cheaper."""
         choice = Choice(self.graph, branch.options)
         limit = self.workload.limit_us

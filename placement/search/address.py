@@ -66,15 +66,14 @@ class Address:
 
     def _write_array(self, array: np.ndarray[Any, Any], words: list[int]) -> Any:
         """Write what numba keeps of an array: two owners (none), items, bytes of one, where they are, shape, steps."""
-        if not array.flags.c_contiguous:
-            raise ValueError("kernels read arrays without gaps only")
+        array = np.ascontiguousarray(array)  # what has gaps is copied
         self.kept.append(array)
         words += [0, 0, array.size, array.itemsize, array.ctypes.data, *array.shape, *array.strides]
         return types.Array(typeof(array).dtype, array.ndim, "C")
 
 
 def by_address(parts: Parts) -> Parts:
-    """Return what kernels take in place of a tuple; its arrays are shared, not copied. Only kernels can read it."""
+    """Return what kernels take in place of a tuple; its arrays are shared. Only kernels can read it."""
     return cast("Parts", Address(parts))
 
 

@@ -10,7 +10,7 @@ from placement.search.index import Index, site_count
 from placement.search.layout import Layout
 
 if TYPE_CHECKING:
-    from numpy import float64, int16, int32, int64, uint64
+    from numpy import float64, int8, int16, int32, int64, uint64
     from numpy.typing import NDArray
 
 MOST_SITES = 32
@@ -20,7 +20,11 @@ PER_SITE = 4
 """Options of a stage, for each candidate site, that are looked at."""
 
 MOST_LABELS = 8192
+MOST_BATCH = 512
 MOST_FLOWS = 1 << 19
+UNKNOWN = -2
+"""In `near`: nobody has looked yet."""
+
 NEAR, RANKED = 6, 24
 """Sites kept per workload for their round trip, and per row of options for their price."""
 
@@ -28,9 +32,10 @@ MARGINAL, FAIR, SHARE, MOVE = range(4)
 """Entries of `Bench.blend`: weights of the price of another replica, of a fair part of all, of the least part there
 can be; and what a move weighs."""
 
-STAMP, SITES, CAREFUL, BLOCKED, BANNED, MOST, LATE, HASH = range(8)
+STAMP, SITES, CAREFUL, BLOCKED, BANNED, MOST, LATE, HASH, FAVOURED, IS_ALONE, BATCH = range(11)
 """Entries of `Bench.counts`: stamp of `mark`; candidate sites; how wires are checked; blocked pools; the pool that may
-not grow beyond so many replicas; whether latency turned a label away; stamp of `used`."""
+not grow beyond so many replicas; whether latency turned a label away; stamp of `used`; the pool whose next replica
+costs nothing; whether capacity does not matter; workloads in `batch`."""
 
 
 class Bench(NamedTuple):
@@ -51,7 +56,8 @@ class Bench(NamedTuple):
         chosen: by stage; best_site, best_pool: by stage, the best of all rungs. old_site, old_pool: what was before.
         trial_site, trial_pool: the best of several shapes.
         score: scratch of selection.
-        batch, batch_key, order: workloads of a neighbourhood.
+        batch: workloads of a neighbourhood. hopeless: by workload, 2 when it finds no place in an empty fleet,
+            1 when it finds one only with fallbacks.
     """
 
     blend: NDArray[float64]
@@ -99,8 +105,7 @@ class Bench(NamedTuple):
     trial_pool: NDArray[int32]
     score: NDArray[float64]
     batch: NDArray[int32]
-    batch_key: NDArray[float64]
-    order: NDArray[int32]
+    hopeless: NDArray[int8]
 
 
 def bench_of(layout: Layout, index: Index) -> Bench:
@@ -113,15 +118,17 @@ def bench_of(layout: Layout, index: Index) -> Bench:
     columns = int(index.width.max(initial=1))
     count = site_count(layout)
     raws = stages * sites * PER_SITE
+    counts = np.zeros(11, np.int64)
+    counts[BANNED] = counts[FAVOURED] = -1
     i32, f64 = np.int32, np.float64
     return Bench(
         blend=np.zeros(4),
-        counts=np.zeros(8, np.int64),
+        counts=counts,
         blocked=np.zeros(16, i32),
         mark=np.zeros(count, np.int64),
         place=np.zeros(count, i32),
         sites=np.zeros(sites, i32),
-        near=np.full((len(works.origin), NEAR), -1, i32),
+        near=np.full((len(works.origin), NEAR), UNKNOWN, i32),
         ranked=np.full((len(works.remote_first) - 1, RANKED), -1, i32),
         raw_first=np.zeros(stages + 1, i32),
         raw_at=np.zeros(raws, i32),
@@ -159,9 +166,8 @@ def bench_of(layout: Layout, index: Index) -> Bench:
         trial_site=np.zeros(stages, i32),
         trial_pool=np.zeros(stages, i32),
         score=np.zeros(MOST_LABELS),
-        batch=np.zeros(max(1, min(4096, len(works.origin))), i32),
-        batch_key=np.zeros(max(1, min(4096, len(works.origin)))),
-        order=np.zeros(max(1, min(4096, len(works.origin))), i32),
+        batch=np.zeros(MOST_BATCH, i32),
+        hopeless=np.zeros(len(works.origin), np.int8),
     )
 
 

@@ -2,144 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.search import sweeping
+from placement.search import resuming, ruining, sweeping
 from placement.search.address import by_address
-from placement.search.bench import RANKED, Bench, bench_of
-from placement.search.index import Index, index_of
-from placement.search.layout import Layout, Packing, Placing
-from placement.search.state import (
-    COST,
-    DEGRADED,
-    MOVES,
-    UNPLACED,
-    WORK,
-    State,
-    empty_state,
-    packing_of,
-    placing_of,
-)
+from placement.search.layout import NOWHERE, Layout, Placing
+from placement.search.running import Found, Progress, Run, Tick
 
-SLICE = 2_000_000
-"""Units of work in one call of a kernel: a fraction of a second."""
+__all__ = ["Found", "Progress", "Tick", "search"]
 
+HOPE, TRUE, FAIRLY = 0.8, 0.2, 0.05
+"""Weights, when workloads first come in, of the least part of a price that a full pool would ask, and of what another
+replica really costs; and later of a fair part of what is open."""
 
-class Progress(NamedTuple):
-    """How far a search is: the goals of the best plan so far, and the work done of what there is."""
+ENOUGH = 0.005
+"""Sweeps and closings are repeated while they save this fraction of the cost."""
 
-    cost: float
-    unplaced_weight: int
-    degraded_weight: int
-    work: int
-    of: int
+MOST_SWEEPS, MOST_CLOSINGS = 3, 4
+MOST_ROUNDS, ROUND = 8, 20_000
+"""Rounds of annealing, when there is that much work for each workload in each of them."""
 
+STEPS, MOST_RANKS = 200, 8
+"""Steps of a round between which sites are ranked anew, when a step is worth so many rankings."""
 
-Tick = Callable[[Progress], None]
+WARMTH, COOL = 1.0, 0.7
+"""How much of a mean pool's price a plan may become dearer at the beginning of a round, and when that has ended."""
 
+SIZES = (6, 12, 24, 48)
+"""Workloads of a neighbourhood, in turn."""
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a search found.
-
-    Attributes:
-        cost: currency per hour, in floats. unplaced_weight, degraded_weight: in units of priority.
-        moves: stages that are not where `held` had them.
-        work: what was done, in units that no clock enters.
-        is_cut: whether a KeyboardInterrupt from `tick` ended it early.
-    """
-
-    placing: Placing
-    packing: Packing
-    cost: float
-    unplaced_weight: int
-    degraded_weight: int
-    moves: int
-    work: int
-    is_cut: bool = False
-
-
-@dataclass(slots=True)
-class Search:
-    """A search under way: what it holds, and the same by address for the kernels."""
-
-    layout: Layout
-    of: int
-    tick: Tick | None
-    state: State
-    index: Index = field(init=False)
-    bench: Bench = field(init=False)
-    by: tuple[Layout, State, Index, Bench] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Make the index and the scratch room."""
-        self.index = index_of(self.layout)
-        self.bench = bench_of(self.layout, self.index)
-        self.by = (by_address(self.layout), by_address(self.state), by_address(self.index), by_address(self.bench))
-
-    @property
-    def work(self) -> int:
-        """Return the work done."""
-        return int(self.state.counts[WORK])
-
-    @property
-    def is_over(self) -> bool:
-        """Return whether all work that was granted is done."""
-        return self.work >= self.of
-
-    def slices(self) -> Iterator[int]:
-        """Yield until how much work the next call of a kernel goes, telling `tick` before each, till the last."""
-        while not self.is_over:
-            self.tell()
-            yield min(self.of, self.work + SLICE)
-
-    def tell(self) -> None:
-        """Tell `tick` how far the search is."""
-        if self.tick is not None:
-            count = self.state.counts
-            cost = float(self.state.money[COST])
-            self.tick(Progress(cost, int(count[UNPLACED]), int(count[DEGRADED]), self.work, self.of))
-
-    def blend(self, marginal: float, fair: float, share: float, move: float = 0.0) -> None:
-        """Set what prices are made of."""
-        self.bench.blend[:] = marginal, fair, share, move
-
-    def insert(self, order: NDArray[np.int32], drawn: int = 0) -> None:
-        """Bring in who is out, in this order."""
-        at = 0
-        for until in self.slices():
-            at = sweeping.insert_many(*self.by, order, at, until, RANKED, drawn)
-            if at == len(order):
-                return
-
-    def improve(self, order: NDArray[np.int32], drawn: int = 0, *, is_strict: bool = True) -> float:
-        """Move who can be cheaper, in this order; return by how much the cost fell."""
-        before, at = float(self.state.money[COST]), 0
-        sweeping.rank_rows(*self.by)
-        for until in self.slices():
-            at = sweeping.improve_many(*self.by, order, at, until, RANKED, drawn, is_strict)
-            if at == len(order):
-                break
-        return before - float(self.state.money[COST])
-
-    def found(self, *, is_cut: bool) -> Found:
-        """Return what the search has now."""
-        count = self.state.counts
-        return Found(
-            placing_of(self.state),
-            packing_of(self.state),
-            float(self.state.money[COST]),
-            int(count[UNPLACED]),
-            int(count[DEGRADED]),
-            int(count[MOVES]),
-            self.work,
-            is_cut,
-        )
+EJECTIONS = 4
+"""How often room is sought for each workload that a loss left without, or degraded."""
 
 
 def search(
@@ -153,34 +47,111 @@ def search(
     """Return a placing of everything that finds room, at the least cost that `work` units of effort find.
 
     Args:
-        start: a placing to begin with. held: where stages are now: fewest moves come before cost.
+        start: a placing to begin with; what it holds and is no longer allowed is placed anew.
+        held: where stages are now. The search begins there, and fewest moves come before cost: only what was lost is
+            placed anew, and others move only where that places or un-degrades more. Takes the place of `start`.
         tick: told how far it is, a few times a second; a KeyboardInterrupt from it ends the search with what it has.
     """
-    run = Search(layout, work, tick, empty_state(layout, held))
+    run = Run.of_layout(layout, work, held, tick)
+    order = in_order(layout)
     try:
-        _run(run)
+        if held is not None:
+            _replan(run, order, held)
+        else:
+            _plan(run, order, start)
     except KeyboardInterrupt:
+        run.keep()
         return run.found(is_cut=True)
     return run.found(is_cut=False)
-
-
-def _run(run: Search) -> None:
-    order = in_order(run.layout)
-    at = 0
-    for until in run.slices():
-        at = sweeping.find_near(run.by[0], run.by[1], run.by[3], at, until)
-        if at == len(order):
-            break
-    sweeping.rank_rows(*run.by)
-    run.blend(0.2, 0.0, 0.8)
-    run.insert(order)
-    run.blend(1.0, 0.05, 0.0)
-    while not run.is_over:
-        if run.improve(order) <= 1e-9:
-            break
 
 
 def in_order(layout: Layout) -> NDArray[np.int32]:
     """Return workloads in the order in which they come in: by priority, then the largest."""
     works = layout.works
     return np.lexsort((np.arange(len(works.origin)), -works.rate, -works.priority)).astype(np.int32)
+
+
+def _plan(run: Run, order: NDArray[np.int32], start: Placing | None) -> None:
+    if start is not None:
+        _resume(run, order, start)
+    sweeping.rank_rows(*run.by)
+    run.blend(TRUE, 0.0, HOPE)
+    run.insert(order)
+    run.blend(1.0, FAIRLY, 0.0)
+    run.each(ruining.find_hopeless, *run.by, to=len(order))
+    for _ in range(MOST_SWEEPS):
+        if run.is_over or run.improve(order) <= ENOUGH * run.cost:
+            break
+    for _ in range(MOST_CLOSINGS):
+        if run.is_over or run.close() <= ENOUGH * run.cost:
+            break
+    _ruin(run, order)
+
+
+def _ruin(run: Run, order: NDArray[np.int32]) -> None:
+    """Spend what work is left on neighbourhoods, in rounds of annealing; each begins with the best plan so far.
+
+    At the beginning of a round a plan may become dearer by some of a pool's price, at its end by nothing.
+    """
+    rounds = max(1, min(MOST_ROUNDS, (run.of - run.work) // (ROUND * len(order) + 1)))
+    pools = int(np.count_nonzero(run.state.replicas))
+    run.keep()
+    for turn in range(rounds):
+        begin = run.work
+        length = (run.of - begin) // (rounds - turn)
+        warmth = WARMTH * run.cost / (pools + 1) if rounds > 1 else 0.0
+        _anneal(run, order, begin, length, warmth)
+        run.keep()
+
+
+def _anneal(run: Run, order: NDArray[np.int32], begin: int, length: int, warmth: float) -> None:
+    least = max(length // STEPS, MOST_RANKS * len(run.layout.works.remote_site))
+    for step, until in enumerate(run.slices()):
+        done = (run.work - begin) / (length + 1)
+        if done >= 1:
+            return
+        sweeping.rank_rows(*run.by)
+        if run.has_unplaced and step % 8 == 0:
+            ruining.ruin_around(*run.by, _wanting(run, order), 0, until, SIZES[0])
+        slack = warmth * max(0.0, 1 - done / COOL)
+        end = min(until, begin + length, run.work + least)
+        ruining.ruin_many(*run.by, end, SIZES[step % len(SIZES)], slack)
+
+
+def _resume(run: Run, order: NDArray[np.int32], placing: Placing) -> NDArray[np.int32]:
+    """Put everything back where `placing` has it, if that is allowed and fits; return who stayed out, though placed."""
+    at = Placing(*(np.ascontiguousarray(part, np.int32) for part in placing))
+    run.each(resuming.resume_many, *run.by, by_address(at), order, to=len(order))
+    is_lost = (at.shape[order] != NOWHERE) & (run.state.shape[order] == NOWHERE)
+    return np.compress(is_lost, order)
+
+
+def _replan(run: Run, order: NDArray[np.int32], held: Placing) -> None:
+    """Put back what may stay, place what was lost with as few moves as can be, and make that cheaper.
+
+    Room is made for others only when something has changed, so that a plan of the same fleet stays as it is.
+    """
+    lost = _resume(run, order, held)
+    if len(lost) == 0 and not run.has_unplaced:
+        return
+    sweeping.rank_rows(*run.by)
+    run.blend(1.0, FAIRLY, 0.0, run.a_move)
+    before = run.state.shape.copy()
+    run.insert(order)
+    placed = np.compress((before[order] == NOWHERE) & (run.state.shape[order] != NOWHERE), order)
+    if len(lost) == 0 and len(placed) == 0:
+        return
+    run.each(ruining.find_hopeless, *run.by, to=len(order))
+    for _ in range(EJECTIONS):
+        wanting = _wanting(run, order)
+        if len(wanting) == 0 or run.is_over:
+            break
+        run.each(ruining.ruin_around, *run.by, wanting, to=len(wanting), then=(SIZES[0],))
+    run.improve(placed)
+
+
+def _wanting(run: Run, order: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return who is unplaced or degraded though an empty fleet would have it otherwise."""
+    shape, declared = run.state.shape[order], run.layout.shapes.first[run.layout.works.pipeline[order]]
+    hopeless = run.bench.hopeless[order]
+    return np.compress(((shape == NOWHERE) & (hopeless < 2)) | ((shape != declared) & (hopeless == 0)), order)

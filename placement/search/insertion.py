@@ -115,7 +115,7 @@ def insert(
     last = layout.shapes.first[layout.works.pipeline[work] + 1]
     if first == last:
         return False
-    if try_shape(layout, state, index, bench, work, first, ranked, drawn, bound):
+    if bench.hopeless[work] == 0 and try_shape(layout, state, index, bench, work, first, ranked, drawn, bound):
         return True
     return insert_degraded(layout, state, index, bench, work, ranked, drawn, np.inf)
 
@@ -184,13 +184,13 @@ def goals_fell(state: State, unplaced: int, degraded: int, moves: int, cost: flo
 
 @kernel
 def improve(
-    layout: Layout, state: State, index: Index, bench: Bench, work: int, ranked: int, drawn: int, is_strict: bool
+    layout: Layout, state: State, index: Index, bench: Bench, work: int, ranked: int, drawn: int, is_strict: int
 ) -> bool:
     """Take a placed workload up and place it where its blended price is less; False, and nothing changed, if nowhere.
 
     With `is_strict` the goals themselves may not get worse.
     """
-    state.counts[LOGGED], state.counts[PAID] = 0, 0
+    mark, paid_mark = state.counts[LOGGED], state.counts[PAID]
     cost, egress, shape = state.money[COST], state.money[EGRESS], state.shape[work]
     unplaced, degraded, moves = state.counts[UNPLACED], state.counts[DEGRADED], state.counts[MOVES]
     paid = state.egress[work]
@@ -199,12 +199,14 @@ def improve(
     was = price_as_it_was(layout, state, index, bench, work, shape, paid)
     bound = was - 1e-9 * abs(was) - 1e-12
     first = layout.shapes.first[layout.works.pipeline[work]]
-    done = try_shape(layout, state, index, bench, work, first, ranked, drawn, bound if shape == first else np.inf)
+    done = False
+    if bench.hopeless[work] == 0:
+        done = try_shape(layout, state, index, bench, work, first, ranked, drawn, bound if shape == first else np.inf)
     if not done and shape != first:
         done = insert_degraded(layout, state, index, bench, work, ranked, drawn, bound)
     slack = 1e-12 * abs(cost) if is_strict else np.inf
     if done and goals_fell(state, unplaced, degraded, moves, cost, slack):
         return True
-    undo(layout, state, index, 0, cost, egress)
-    state.counts[PAID] = 0
+    undo(layout, state, index, mark, cost, egress)
+    state.counts[PAID] = paid_mark
     return False

@@ -11,6 +11,8 @@ from placement.search.bench import (
     BANNED,
     BLOCKED,
     FAIR,
+    FAVOURED,
+    IS_ALONE,
     MARGINAL,
     MOST,
     MOVE,
@@ -18,6 +20,7 @@ from placement.search.bench import (
     SHARE,
     SITES,
     STAMP,
+    UNKNOWN,
     Bench,
 )
 from placement.search.changes import whole
@@ -26,6 +29,7 @@ from placement.search.kernel import kernel
 from placement.search.layout import LOAD, NOWHERE, Layout
 from placement.search.stacking import room_for
 from placement.search.state import WORK, State
+from placement.search.ways import route
 
 
 @kernel
@@ -53,9 +57,10 @@ def price_at(layout: Layout, state: State, index: Index, bench: Bench, pool: int
         for k in range(bench.counts[BLOCKED]):
             if bench.blocked[k] == pool:
                 return np.inf
-        if room_for(pools, layout.groups, state, index, pool) < more:
+        if bench.counts[IS_ALONE] == 0 and room_for(pools, layout.groups, state, index, pool) < more:
             return np.inf
-    money = bench.blend[MARGINAL] * more * pools.price[pool]
+    paid = more - 1 if more > 0 and pool == bench.counts[FAVOURED] else more
+    money = bench.blend[MARGINAL] * paid * pools.price[pool]
     if bench.blend[FAIR] > 0 and wanted > 0:
         money += bench.blend[FAIR] * pools.price[pool] * (replicas + more) * (wanted / (load + wanted))
     if bench.blend[SHARE] > 0:
@@ -89,12 +94,56 @@ def add_site(bench: Bench, site: int) -> None:
 
 
 @kernel
+def find_near(layout: Layout, state: State, bench: Bench, work: int) -> None:
+    """Note the sites with the least round trip that may serve a workload, when it is first asked."""
+    works, shapes = layout.works, layout.shapes
+    keep, least = bench.near.shape[1], bench.score
+    bench.near[work] = NOWHERE
+    shape = shapes.first[works.pipeline[work]]
+    row = _widest(layout, work, shape)
+    if row == NOWHERE:
+        return
+    mask = works.mask[works.kind_flow[works.kind[work]] + shapes.edge_flow[shapes.first_edge[shape]]]
+    count, last = 0, NOWHERE
+    for option in range(works.remote_first[row], works.remote_first[row + 1]):
+        site = works.remote_site[option]
+        if site == last or site == works.origin[work]:
+            continue
+        last = site
+        state.counts[WORK] += 1
+        rtt, _, _ = route(layout.ways, mask, works.origin[work], site)
+        if rtt < 0 or (count == keep and rtt >= least[keep - 1]):
+            continue
+        at = min(count, keep - 1)
+        count = min(count + 1, keep)
+        while at > 0 and least[at - 1] > rtt:
+            least[at], bench.near[work, at] = least[at - 1], bench.near[work, at - 1]
+            at -= 1
+        least[at], bench.near[work, at] = rtt, site
+
+
+@kernel
+def _widest(layout: Layout, work: int, shape: int) -> int:
+    """Return the row of remote options with the most of them, of a graph's stages; NOWHERE when all are empty."""
+    works, shapes = layout.works, layout.shapes
+    best, most = NOWHERE, 0
+    for stage in range(shapes.first_stage[shape], shapes.first_stage[shape + 1]):
+        row = works.kind_slot[works.kind[work]] + shapes.stage_slot[stage]
+        count = works.remote_first[row + 1] - works.remote_first[row]
+        if count > most:
+            best, most = row, count
+    return best
+
+
+@kernel
 def gather_sites(layout: Layout, state: State, bench: Bench, work: int, shape: int, ranked: int, drawn: int) -> None:
     """Choose candidate sites: the origin, where it was, near ones, cheap ones, and some at random."""
     works, shapes = layout.works, layout.shapes
     bench.counts[STAMP] += 1
     bench.counts[SITES] = 0
     add_site(bench, works.origin[work])
+    if bench.near[work, 0] == UNKNOWN:
+        find_near(layout, state, bench, work)
     for k in range(len(bench.old_site)):
         if bench.old_site[k] == NOWHERE:
             break
@@ -130,7 +179,7 @@ def within_limits(layout: Layout, state: State, index: Index, work: int, slot: i
 
 
 @kernel
-def _first_at(layout: Layout, row: int, site: int) -> int:
+def first_at(layout: Layout, row: int, site: int) -> int:
     """Return the first option of a row of remote ones whose site is not before `site`."""
     low, high = layout.works.remote_first[row], layout.works.remote_first[row + 1]
     while low < high:
@@ -161,7 +210,7 @@ def gather_options(layout: Layout, state: State, index: Index, bench: Bench, wor
         row = rows + slot_in_work
         for place in range(bench.counts[SITES]):
             site = bench.sites[place]
-            option = _first_at(layout, row, site) if site != works.origin[work] else works.remote_first[row + 1]
+            option = first_at(layout, row, site) if site != works.origin[work] else works.remote_first[row + 1]
             while option < works.remote_first[row + 1] and works.remote_site[option] == site:
                 count = _add_option(
                     layout, state, index, bench, work, slot, site, works.remote_pool[option], count, most

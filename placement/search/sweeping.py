@@ -16,7 +16,6 @@ from placement.search.kernel import kernel
 from placement.search.layout import NOWHERE, Layout
 from placement.search.stacking import room_for
 from placement.search.state import LOGGED, PAID, WORK, State
-from placement.search.ways import route
 
 if TYPE_CHECKING:
     from numpy import int32
@@ -46,7 +45,7 @@ def insert_many(
 @kernel
 def improve_many(
     layout: Layout, state: State, index: Index, bench: Bench, order: NDArray[int32], start: int, until: int,
-    ranked: int, drawn: int, is_strict: bool,
+    ranked: int, drawn: int, is_strict: int,
 ) -> int:  # fmt: skip
     """Move the placed among order[start:] to where they are cheaper; return where it stopped."""
     for at in range(start, len(order)):
@@ -54,6 +53,7 @@ def improve_many(
             return at
         work = order[at]
         if state.shape[work] != NOWHERE:
+            state.counts[LOGGED], state.counts[PAID] = 0, 0
             improve(layout, state, index, bench, work, ranked, drawn, is_strict)
     return len(order)
 
@@ -98,49 +98,3 @@ def _unit_price(layout: Layout, state: State, index: Index, pool: int) -> float:
     if room_for(pools, layout.groups, state, index, pool) == 0:
         return np.inf
     return index.share[pool]
-
-
-@kernel
-def find_near(layout: Layout, state: State, bench: Bench, start: int, until: int) -> int:
-    """Note for every workload the sites with the least round trip that may serve it; return where it stopped."""
-    works, shapes = layout.works, layout.shapes
-    keep = bench.near.shape[1]
-    least = bench.score
-    for work in range(start, len(works.origin)):
-        if state.counts[WORK] >= until:
-            return work
-        shape = shapes.first[works.pipeline[work]]
-        row = _widest(layout, work, shape)
-        if row == NOWHERE:
-            continue
-        mask = works.mask[works.kind_flow[works.kind[work]] + shapes.edge_flow[shapes.first_edge[shape]]]
-        count, last = 0, NOWHERE
-        for option in range(works.remote_first[row], works.remote_first[row + 1]):
-            site = works.remote_site[option]
-            if site == last or site == works.origin[work]:
-                continue
-            last = site
-            state.counts[WORK] += 1
-            rtt, _, _ = route(layout.ways, mask, works.origin[work], site)
-            if rtt < 0 or (count == keep and rtt >= least[keep - 1]):
-                continue
-            at = min(count, keep - 1)
-            count = min(count + 1, keep)
-            while at > 0 and least[at - 1] > rtt:
-                least[at], bench.near[work, at] = least[at - 1], bench.near[work, at - 1]
-                at -= 1
-            least[at], bench.near[work, at] = rtt, site
-    return len(works.origin)
-
-
-@kernel
-def _widest(layout: Layout, work: int, shape: int) -> int:
-    """Return the row of remote options with the most of them, of a graph's stages; NOWHERE when all are empty."""
-    works, shapes = layout.works, layout.shapes
-    best, most = NOWHERE, 0
-    for stage in range(shapes.first_stage[shape], shapes.first_stage[shape + 1]):
-        row = works.kind_slot[works.kind[work]] + shapes.stage_slot[stage]
-        count = works.remote_first[row + 1] - works.remote_first[row]
-        if count > most:
-            best, most = row, count
-    return best

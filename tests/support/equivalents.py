@@ -11,6 +11,10 @@ REFUSED_BEFORE = "a policy that names a pack which nobody gives is refused when 
 FOR_UNTIL = "bears on until when a permit stands, which the checker does not ask; tests/sites/test_verdict.py"
 FASTER = "what is remembered, or asked once for all, is answered alike when it is asked again"
 ROLE = "no answer depends on a role's name"
+ALWAYS_GIVEN = "org-default is among the packs of every fleet"
+NOT_WAIVED = "a waiver of a permit is refused when the fleet is read"
+NO_OUTCOME = "whatever is neither a denial nor undetermined is a permit"
+NUMBER = "gives a refusal its number, and no answer; tests/placement/test_mutants_plans.py"
 ONE_HOP = "worlds ask about one hop of each origin, and the origin is in the key; two that name nobody are not tried"
 
 EQUIVALENT: dict[str, dict[str, str]] = {
@@ -38,10 +42,26 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "decide: if (known := self._remembered.get(key)) is None -> if True": FASTER,
         "_key: (role, id(party)) -> (id(party),)": ROLE,
         "_key: None if q.hop is None else (id(q.hop[0]), id(q.hop[1])) -> None": ONE_HOP,
+        "_key: None -> True": ONE_HOP,
+        "_key: None -> False": ONE_HOP,
+        "_key: 0 -> 1": ONE_HOP,
+        "_key: 1 -> 0": ONE_HOP,
+        "_key: (id(q.hop[0]), id(q.hop[1])) -> (id(q.hop[1]),)": ONE_HOP,
+        "_key: (id(q.hop[0]), id(q.hop[1])) -> (id(q.hop[0]),)": ONE_HOP,
     },
     "placement.check.evaluator": {
         "asks_for_origin: return any((rule.instrument is not None or 'ORIGIN' in (rule.countries or ()) "
         "for rule in rules)) -> return True": FASTER,
+        "_own_layer: default.spec.rules if default else () -> default.spec.rules": ALWAYS_GIVEN,
+        "_own_layer: rule.effect == 'permit' or rule.id not in waived -> rule.id not in waived": NOT_WAIVED,
+        "_own_layer: 'permit' -> 'deny'": NOT_WAIVED,
+        "_weigh: 'permit' -> 'prohibit'": NO_OUTCOME,
+        "_permitted: missed += tests -> pass": NUMBER,
+    },
+    "placement.check.questions": {
+        "crossing: ('crossing', label, self._snapshot.crossing(a, b)) -> (label, self._snapshot.crossing(a, b))": (
+            "keys of other questions are longer"
+        ),
     },
     "placement.check.conditions": {
         "_countries: ground.rule.countries or () -> ground.rule.countries": NEVER_NONE,

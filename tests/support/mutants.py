@@ -46,6 +46,9 @@ VALUES: tuple[tuple[bool | int | None, tuple[bool | int | None, ...]], ...] = (
     (True, (False, None)), (False, (True, None)), (None, (True, False)), (0, (1,)), (1, (0,)),
 )  # fmt: skip
 
+FIRST_ALONE = {"Reason"}
+"""What is called with one thing that bears on an answer, followed by what gives a refusal its number and no more."""
+
 SIMPLE = {"negate", "opposite"}
 """Functions of one argument that a mutant leaves out."""
 
@@ -129,6 +132,8 @@ def _is_silent(node: ast.AST, parent: ast.AST) -> bool:
     """
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return True
+    if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id in FIRST_ALONE:
+        return node is not parent.args[0]
     if isinstance(parent, ast.Compare) and isinstance(parent.ops[0], (ast.Is, ast.IsNot)):
         return isinstance(node, ast.Constant)
     if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(parent, (ast.Module, ast.ClassDef)):

@@ -62,7 +62,11 @@ CHECKER = Side(
     ("placement.check.logic", "placement.check.conditions", "placement.check.evaluator", "placement.check.questions"),
     lambda world, found: checked(world, found["placement.check.evaluator"], found["placement.check.questions"]),
     planned,
-    {"failing": "gives a refusal its number, and no answer; tests/placement/test_mutants_plans.py"},
+    {
+        "failing": "gives a refusal its number, and no answer; tests/placement/test_mutants_plans.py",
+        "refused": "sums up what was answered",
+        "rules": "sums up what was answered",
+    },
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 
 from placement.catalogue import Needs
 from placement.graph import exact
@@ -31,6 +32,7 @@ def replica_per_hour(needs: Needs, hardware: Hardware) -> Fraction:
     return dominant_share(needs, hardware) * hardware.price.amount
 
 
+@lru_cache(maxsize=1 << 16)
 def egress_per_hour(per_second: Fraction, size: int, price_per_gb: Fraction) -> Fraction:
     """Return what a flow of `size` bytes, `per_second` times, costs per hour over a route of that price."""
     return per_second * SECONDS_PER_HOUR * size * price_per_gb / BYTES_PER_GB

@@ -114,10 +114,11 @@ class _Search:
 
     def at(self, site: Site) -> Iterator[tuple[Rank, Option]]:
         """Yield the options at a site that may take over, with what they are sorted by."""
-        taken = self.choice.options[self.stage.name].key
-        for option in self.workload.options_at(self.stage.name, site):
-            is_other = option.pool is not None and option.pool.key in self.running.pools and option.key != taken
-            if is_other and self._may_take_over(site):
+        taken, pools = self.choice.options[self.stage.name].key, self.running.pools
+        here = self.workload.options_at(self.stage.name, site)
+        others = [o for o in here if o.pool is not None and o.pool.key in pools and o.key != taken]
+        if others and self._may_take_over(site):
+            for option in others:
                 rank = self.detour.rank(option)
                 if rank is not None:
                     yield rank, option

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import lru_cache
 
 from placement.graph import ANSWER, INPUT, Edge, Graph
 from placement.routes import Route
@@ -14,6 +15,7 @@ from placement.routes import Route
 MICROSECONDS = 10**6
 
 
+@lru_cache(maxsize=1 << 14)
 def stage_us(service_us: int, utilisation: Fraction) -> Fraction:
     """Return service and waiting at a server with steady service that is busy a fraction `utilisation` of the time.
 
@@ -29,7 +31,12 @@ def transfer_us(size: int, route: Route) -> Fraction:
 
 def flow_us(size: int, route: Route) -> Fraction:
     """Return what a flow adds to a path: half a round trip and the transfer; nothing when it stays at a site."""
-    return Fraction(route.rtt_us, 2) + transfer_us(size, route)
+    return _flow_us(size, route.rtt_us, route.bandwidth)
+
+
+@lru_cache(maxsize=1 << 16)
+def _flow_us(size: int, rtt_us: int, bandwidth: int) -> Fraction:
+    return Fraction(rtt_us, 2) + (Fraction(size * 8 * MICROSECONDS, bandwidth) if bandwidth else 0)
 
 
 def slowest_us(graph: Graph, stage_times: Mapping[str, Fraction], routes: Mapping[tuple[str, str], Route]) -> Fraction:
@@ -40,12 +47,15 @@ def slowest_us(graph: Graph, stage_times: Mapping[str, Fraction], routes: Mappin
         routes: by (source, target) of each edge.
     """
     finished: dict[str, Fraction] = {INPUT: Fraction(0)}
+    into: dict[str, list[Edge]] = {}
+    for edge in graph.edges:
+        if edge.counts:
+            into.setdefault(edge.target, []).append(edge)
     for stage in graph.stages:
         if stage.name in graph.waiting:
-            arrivals = [_arrival(e, finished, routes) for e in graph.edges if e.target == stage.name and e.counts]
+            arrivals = [_arrival(edge, finished, routes) for edge in into.get(stage.name, ())]
             finished[stage.name] = max(arrivals, default=Fraction(0)) + stage_times[stage.name]
-    answers = [_arrival(edge, finished, routes) for edge in graph.edges if edge.target == ANSWER and edge.counts]
-    return max(answers, default=Fraction(0))
+    return max([_arrival(edge, finished, routes) for edge in into.get(ANSWER, ())], default=Fraction(0))
 
 
 def _arrival(edge: Edge, finished: Mapping[str, Fraction], routes: Mapping[tuple[str, str], Route]) -> Fraction:

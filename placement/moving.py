@@ -13,6 +13,7 @@ from placement.candidates import Option
 from placement.graph import ANSWER, INPUT, Edge
 from placement.instance import Workload
 from placement.latency import MICROSECONDS
+from placement.paths import Way
 from placement.pipeline import Stage
 from placement.routes import Route
 from placement.solution import Choice, latency_us
@@ -120,24 +121,28 @@ class Detour:
         own = stay = self.timing.time(option)
         arrives, leaves = 0.0, 0.0
         for edge, other, ready in self._into:
-            route = self.workload.route(edge, other, option.site)
-            if route is None:
+            way = self._way(edge, other, option.site)
+            if way is None:
                 return None
-            flow = _flow_us(edge, route)
+            flow = _flow_us(edge, way)
             own += flow
             if edge.counts:
                 arrives = max(arrives, ready + flow)
         for edge, other, rest in self._out:
-            route = self.workload.route(edge, option.site, other)
-            if route is None:
+            way = self._way(edge, option.site, other)
+            if way is None:
                 return None
-            flow = _flow_us(edge, route)
+            flow = _flow_us(edge, way)
             own += flow
             if edge.counts:
                 leaves = max(leaves, flow + rest)
         counts = self.stage.name in self.choice.graph.waiting
         latency = max(self._avoiding, arrives + stay + leaves) if counts else max(self._avoiding, 0.0)
         return (round(latency, 3), round(own, 3), option.key) if self._holds(latency, option) else None
+
+    def _way(self, edge: Edge, a: str, b: str) -> Way | Route | None:
+        label = self.workload.labels.flow(edge.source, edge.target)
+        return self.workload.router.way(a, b, label, edge.is_async)
 
     def flows(self, option: Option) -> Iterator[tuple[Edge, Route]]:
         """Yield the flows to and from the stage at a place that has a rank, in the order of the graph."""
@@ -157,7 +162,7 @@ class Detour:
         return latency_us(self.workload, moved) <= limit
 
 
-def _flow_us(edge: Edge, route: Route) -> float:
+def _flow_us(edge: Edge, route: Way | Route) -> float:
     """Return half a round trip and the transfer, as `placement.latency.flow_us` does exactly."""
     if not route.bandwidth:
         return route.rtt_us / 2

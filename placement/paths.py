@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 
 Step = tuple[int, Fraction, tuple[str, ...]]
 """Round trip in microseconds, price per GB, and the sites in order: the less, the better."""
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A path: its sites, round trip in microseconds, price per GB, and the bit/s of its least full hop."""
+
+    sites: tuple[str, ...]
+    rtt_us: int
+    price: Fraction
+    bandwidth: int
+
 
 IsOpen = Callable[[str, str], bool]
 
@@ -68,13 +79,26 @@ class Paths:
 
     network: Network
     is_open: IsOpen
+    _known: dict[tuple[str, str], Way | None] = field(default_factory=dict)
     _steps: dict[str, tuple[Step, ...]] = field(default_factory=dict)
     _from: dict[str, _Reach] = field(default_factory=dict)
 
     def best(self, a: str, b: str) -> tuple[str, ...] | None:
         """Return the sites on the best path between two different sites; None when open hops do not join them."""
-        found = self._from_stub(a, b) if a in self.network.stubs else self._to(a, b)
-        return None if found is None else found[2]
+        way = self.way(a, b)
+        return None if way is None else way.sites
+
+    def way(self, a: str, b: str) -> Way | None:
+        """Return the best path between two different sites; None when open hops do not join them."""
+        ends = (a, b)
+        if ends not in self._known:
+            step = self._from_stub(a, b) if a in self.network.stubs else self._to(a, b)
+            self._known[ends] = None if step is None else self._whole(step)
+        return self._known[ends]
+
+    def _whole(self, step: Step) -> Way:
+        rtt, price, sites = step
+        return Way(sites, rtt, price, min(self.network.wires[hop].bandwidth for hop in pairwise(sites)))
 
     def near(self, start: str) -> Iterator[tuple[int, str]]:
         """Yield (round trip, site) for every site but stubs that open hops reach, the nearest first."""

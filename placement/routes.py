@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Protocol
 
-from placement.paths import Paths
+from placement.paths import Paths, Way
 from sites.data import Label
 from sites.site import Link, Site
 from sites.verdict import Outcome, Verdict
@@ -160,9 +160,13 @@ class Router:
             return self._staying[a]
         ways, hop = self._ways(label, is_async), (a, b)
         if hop not in ways.routes:
-            path = ways.paths.best(a, b)
-            ways.routes[hop] = None if path is None else self._route(path, label)
+            way = ways.paths.way(a, b)
+            ways.routes[hop] = None if way is None else self._route(way, label)
         return ways.routes[hop]
+
+    def way(self, a: str, b: str, label: Label, is_async: bool) -> Way | Route | None:
+        """Return the same, and not what permits it: at less cost for who asks about many and takes few."""
+        return self.route(a, b, label, is_async) if a == b else self._ways(label, is_async).paths.way(a, b)
 
     def near(self, a: str, label: Label, is_async: bool) -> Iterator[tuple[int, str]]:
         """Yield (round trip, site) for the sites that such a flow reaches from `a`, stubs left out, nearest first."""
@@ -201,17 +205,11 @@ class Router:
             known = self._known[key] = (label, self._by_class[alike])
         return known[1]
 
-    def _route(self, path: tuple[str, ...], label: Label) -> Route:
-        hops = tuple(pairwise(path))
-        links = [self.network.wires[hop] for hop in hops]
-        verdicts = [self.law.permit(label, link, *hop) for hop, link in zip(hops, links, strict=True)]
-        return Route(
-            path,
-            sum(link.rtt for link in links),
-            sum((link.price.amount for link in links), Fraction(0)),
-            min((link.bandwidth for link in links), default=0),
-            united(tuple(verdict.rules for verdict in verdicts if verdict is not None)),
-        )
+    def _route(self, way: Way, label: Label) -> Route:
+        wires = self.network.wires
+        verdicts = (self.law.permit(label, wires[hop], *hop) for hop in pairwise(way.sites))
+        rules = united(tuple([verdict.rules for verdict in verdicts if verdict is not None]))
+        return Route(way.sites, way.rtt_us, way.price, way.bandwidth, rules)
 
 
 @dataclass(slots=True)

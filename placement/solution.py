@@ -11,12 +11,13 @@ from typing import Literal
 from placement.candidates import Option, Pool, PoolKey
 from placement.capacity import Demand, Place
 from placement.cost import egress_per_hour
-from placement.graph import Edge, Graph
+from placement.graph import Edge, Graph, exact
 from placement.instance import Instance, Workload
 from placement.latency import slowest_us
 from placement.losses import Loss, after, losses_on
 from placement.routes import Hop, Route
 
+NOTHING = Fraction(0)
 HOP_LIMIT = Fraction(7, 10)
 """How much of a hop's bandwidth flows may fill in one direction."""
 
@@ -180,10 +181,19 @@ def _add(total: Tally, workload: Workload, choice: Choice) -> None:
     for part in choice.parts:
         _add_stages(total, workload, part)
         for edge, route in routed(workload, part):
-            rate = workload.rate * edge.share * part.fraction
+            if len(route.sites) == 1:
+                continue  # most flows of a large fleet stay where they are, and take no wire
+            rate = _part(workload.rate, edge.share, part.fraction)
             total.egress += egress_per_hour(rate, edge.bytes, route.price)
             for hop in route.hops:
-                total.hops[hop] = total.hops.get(hop, Fraction(0)) + rate * edge.bytes * 8
+                total.hops[hop] = total.hops.get(hop, NOTHING) + rate * edge.bytes * 8
+
+
+def _part(rate: Fraction, share: Fraction, fraction: Fraction) -> Fraction:
+    """Return the product; a share or fraction with nothing below its line is one, and most are."""
+    if share.denominator != 1:
+        rate *= share
+    return rate if fraction.denominator == 1 else rate * fraction
 
 
 def _add_stages(total: Tally, workload: Workload, part: Choice) -> None:
@@ -192,7 +202,7 @@ def _add_stages(total: Tally, workload: Workload, part: Choice) -> None:
         if pool is None:
             continue
         entry = total.pools.setdefault(pool.key, PoolLoad(pool))
-        rate = workload.stage_rate(stage) * part.fraction
+        rate = _part(workload.rate, exact(stage.share), part.fraction)
         entry.load += rate
         entry.wanted += rate / workload.utilisation
         if stage.knowledge is not None:

@@ -32,7 +32,7 @@ __all__ = ["NAME", "Current", "can_all_be_placed", "components", "solve"]
 
 NAME = "exact"
 MOST_CUTS = 50
-MOST_NODES_OF_LOSSES = 4000
+MOST_NODES_OF_LOSSES = 1000
 """Fewer nodes for a model with losses, of which each costs more: what is not proved then has a bound all the same."""
 
 COST_SCALE = 1000

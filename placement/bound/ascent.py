@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from placement.bound.blocks import UNBOUNDED, Shares, ascend_all, slope_of
-from placement.bound.frame import KINDS, Frame, Local, frame_of, local_of, needs_of
+from placement.bound.blocks import Shares, ascend_all, slope_of
+from placement.bound.frame import Frame, Local, frame_of, local_of, needs_of
+from placement.bound.market import Market, market_of, pull, quote, shares_of, shift, slope_of_market, take
 from placement.bound.paid import paid
 from placement.bound.serving import Room, room_of
-from placement.bound.shared import take
-from placement.bound.tables import Order, Tables, fill, tables_of
+from placement.bound.starting import first_shares, seats, top_of
+from placement.bound.tables import Tables, fill, first_order, sort_again, tables_of
+from placement.search.address import by_address
 from placement.search.layout import NOWHERE
 
 if TYPE_CHECKING:
@@ -24,11 +26,28 @@ if TYPE_CHECKING:
 FIRST_STEPS, STEPS = 60, 10
 """Steps within each block: when prices of capacity are met for the first time, and whenever they have moved."""
 
-MOST_RISES, PATIENCE, SHORTEST = 200, 4, 1e-2
-"""Moves of the prices of capacity; moves without progress after which they are halved; and when to stop that."""
+MOST_RISES, PATIENCE, SHORTEST = 2000, 10, 1e-2
+"""Moves of the prices of shared pools; moves without progress after which they are halved; and when to stop that."""
+
+KEEP = 0.7
+"""How much of the direction of a move is that of the last one."""
 
 HOPE = 1.05
 """How far above what has been reached one aims when no plan says where the top is."""
+
+
+class By(NamedTuple):
+    """The parts of an ascent as kernels take them."""
+
+    layout: Layout
+    frame: Frame
+    local: Local
+    tables: Tables
+    market: Market
+    pull: Market
+    room: Room
+    shares: Shares
+    slope: Shares
 
 
 @dataclass(slots=True)
@@ -36,125 +55,120 @@ class Ascent:
     """One bound on its way up.
 
     Attributes:
-        lean: [group, kind], worth per hour of the whole capacity of groups that sites share. need: [pool, kind].
-        best: the highest bound so far. kept: the `lean` that gave it.
-        top: what a plan pays when shared pools are charged by load; infinite when there is none to look at.
+        seat: by slot, the option elsewhere that the placing takes there, if any.
+        paid, unit: by option elsewhere and by pool, what a unit of load pays per hour. order: options by `paid`.
+        best: the highest bound so far. kept: the market's shares that gave it.
+        top: what the placing pays when a shared pool has as many replicas as its load fills, though at least one;
+            infinite when there is no placing.
     """
 
     layout: Layout
     placing: Placing | None
     frame: Frame
     local: Local
+    market: Market
+    pull: Market
     tables: Tables
-    order: Order
     room: Room
     shares: Shares
     slope: Shares
-    need: NDArray[float64]
-    lean: NDArray[float64]
-    kept: NDArray[float64]
+    seat: NDArray[int64]
+    paid: NDArray[float64]
+    unit: NDArray[float64]
+    order: NDArray[int64]
+    top: float
     best: float = 0.0
-    top: float = np.inf
     length: float = 1.0
     since: int = 0
     rises: int = 0
     work: int = 0
+    kept: tuple[NDArray[float64], ...] = ()
+    by: By = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Hand everything to the kernels by address."""
+        self.by = By(
+            by_address(self.layout), by_address(self.frame), by_address(self.local), by_address(self.tables),
+            by_address(self.market), by_address(self.pull), by_address(self.room), by_address(self.shares),
+            by_address(self.slope),
+        )  # fmt: skip
 
     @classmethod
     def of(cls, layout: Layout, ids: NDArray[int64], placing: Placing | None) -> Ascent:
         """Return the start of a bound over these workloads, sorted."""
         frame = frame_of(layout, ids, placing)
         tables = tables_of(layout, frame)
-        order = Order(layout)
-        unit = layout.pools.price / (layout.pools.throughput + 1.0)
-        seen = fill(layout, frame, tables, unit, order.at(unit), 0, len(frame.members))
+        paid = np.zeros(len(layout.works.remote_pool))
+        seen = fill(
+            by_address(layout),
+            by_address(frame),
+            by_address(tables),
+            paid,
+            first_order(layout, paid),
+            0,
+            len(frame.members),
+        )
         local = local_of(layout, frame, tables.is_open)
-        shares = _first_shares(layout, local, placing)
-        lean = np.zeros((len(layout.groups.site), KINDS))
+        market = market_of(layout, frame, local, needs_of(layout.pools, layout.groups))
+        unit = np.zeros(len(layout.pools.site))
+        quote(by_address(market), paid, unit)
+        shares = first_shares(layout, local, placing)
+        seat, top = seats(layout, placing), top_of(layout, frame, local, placing)
         return cls(
-            layout, placing, frame, local, tables, order, room_of(frame, len(layout.works.own_pool)), shares,
-            slope_of(shares), needs_of(layout.pools, layout.groups), lean, lean, work=seen,
+            layout, placing, frame, local, market, slope_of_market(market), tables,
+            room_of(frame, len(layout.works.own_pool)), shares, slope_of(shares), seat, paid, unit,
+            first_order(layout, paid), top, work=seen,
         )  # fmt: skip
 
     def rise(self) -> bool:
-        """Evaluate the bound at the present prices of capacity, then move them; return whether that may help again."""
-        unit = self._reprice()
+        """Evaluate the bound at the present prices of shared pools, then move them; return whether that may help."""
+        self._reprice()
         blocks = len(self.frame.blocks) - 1
-        reached, target = np.full(blocks, -np.inf), self._targets(unit)
+        reached = np.full(blocks, -np.inf)
         steps = STEPS if self.rises else FIRST_STEPS
+        by = self.by
         self.work += ascend_all(
-            self.frame, self.local, self.tables.entry, self.shares, self.slope, self.room, target, steps, reached,
-            0, blocks,
-        )  # fmt: skip
-        if self.top == np.inf and self.placing is not None:
-            self.top = float(target.sum())
-        value = float(reached.sum() - self.lean.sum())
-        if value > self.best * (1 + 1e-6):
-            self.since = 0
-        else:
-            self.since += 1
+            by.frame, by.local, by.tables, by.shares, by.slope, by.room, self._targets(), steps, reached, 0, blocks
+        )
+        value = float(reached.sum() - self.market.lean.sum())
+        self.since = 0 if value > self.best * (1 + 1e-6) else self.since + 1
         if value > self.best:
-            self.best, self.kept = value, self.lean
+            self.best, self.kept = value, tuple(part.copy() for part in shares_of(self.market))
         if self.since >= PATIENCE:
-            self.length, self.since, self.lean = self.length / 2, 0, self.kept
+            self.length, self.since = self.length / 2, 0
+            for part, best in zip(shares_of(self.market), self.kept, strict=True):
+                part[:] = best
+            for part in shares_of(self.pull):
+                part[:] = 0.0
         self.rises += 1
         return self._move(value) and self.rises < MOST_RISES and self.length > SHORTEST
 
-    def _reprice(self) -> NDArray[float64]:
-        """Fill the tables and the prices of own options at the present worth of capacity."""
-        layout, works = self.layout, self.layout.works
-        unit = self._replica() / (layout.pools.throughput + 1.0)
-        if self.rises:
-            members = len(self.frame.members)
-            self.work += fill(layout, self.frame, self.tables, unit, self.order.at(unit), 0, members)
+    def _reprice(self) -> None:
+        """Quote prices, sort options by them, and fill the tables."""
+        works = self.layout.works
+        quote(self.by.market, self.paid, self.unit)
+        sort_again(self.order, works.remote_first, self.paid)
+        self.work += fill(
+            self.by.layout, self.by.frame, self.by.tables, self.paid, self.order, 0, len(self.frame.members)
+        )
         load = np.maximum(0.0, np.repeat(works.wanted, np.diff(works.own_first)) - 1.0)
-        self.room.price[:] = np.where(works.own_pool == NOWHERE, 0.0, load * np.append(unit, 0.0)[works.own_pool])
+        self.room.price[:] = np.where(works.own_pool == NOWHERE, 0.0, load * np.append(self.unit, 0.0)[works.own_pool])
         self.room.price[self.tables.is_open == 0] = np.inf
-        return unit
 
-    def _replica(self) -> NDArray[float64]:
-        pools = self.layout.pools
-        worth: NDArray[float64] = pools.price + (self.lean[pools.group] * self.need).sum(axis=1)
-        return worth
-
-    def _targets(self, unit: NDArray[float64]) -> NDArray[float64]:
+    def _targets(self) -> NDArray[float64]:
         if self.placing is None:
             return np.full(len(self.frame.blocks) - 1, np.inf)
-        return paid(self.layout, self.frame, self.local, self.placing, unit)
+        return paid(
+            self.by.layout, self.by.frame, self.by.local, by_address(self.placing), self.seat, self.paid, self.unit
+        )
 
     def _move(self, value: float) -> bool:
-        """Move the worth of shared capacity towards what is asked of it; return False when nothing presses."""
-        pools = self.layout.pools
-        loads = np.zeros(len(pools.site))
-        take(self.layout.works, self.layout.shapes, self.frame, self.tables, self.room, loads)
-        loads[self.local.pool] = 0.0
-        used = np.zeros_like(self.lean)
-        np.add.at(used, pools.group, (loads / (pools.throughput + 1.0))[:, None] * self.need)
-        worth = np.zeros(len(self.lean))
-        np.maximum.at(worth, pools.group, pools.price)
-        slope = (used - 1.0) * worth[:, None]
-        steep = float((slope[(self.lean > 0) | (slope > 0)] ** 2).sum())
+        """Move shares and the worth of capacity towards what is asked; return False when nothing presses."""
+        asked, loads = np.zeros(len(self.paid)), np.zeros(len(self.unit))
+        take(self.by.layout, self.by.frame, self.by.tables, self.by.room, asked, loads)
+        steep = pull(self.by.market, self.by.pull, asked, loads, KEEP if self.rises > 1 else 0.0)
         if steep <= 0.0:
             return False
         top = self.top if self.top < np.inf else self.best * HOPE
-        step = self.length * max(top - value, 1e-4 * self.best) / steep
-        self.lean = np.maximum(0.0, self.lean + step * worth[:, None] * slope)
+        shift(self.by.market, self.by.pull, self.length * max(top - value, 1e-4 * self.best) / steep)
         return True
-
-
-def _first_shares(layout: Layout, local: Local, placing: Placing | None) -> Shares:
-    """Return shares that split each local pool among those who use it in `placing`, or else among all who could."""
-    count, sizes = len(local.pool), np.diff(local.first_user)
-    slot = np.searchsorted(layout.works.own_first, local.use, side="right") - 1
-    is_used = np.zeros(len(slot))
-    if placing is not None:
-        is_used = (placing.pool[slot] == layout.works.own_pool[local.use]).astype(np.float64)
-    alpha, beta = np.zeros(count), np.zeros(len(local.use))
-    if count:
-        many = np.add.reduceat(is_used, local.first_user[:-1])
-        loads = np.add.reduceat(is_used * local.fill, local.first_user[:-1])
-        alpha = np.where(loads > 1.0, 1.0, 0.0)
-        among = np.where(np.repeat(many > 0, sizes), is_used, 1.0)
-        beta = among * np.repeat((1.0 - alpha) / np.where(many > 0, many, sizes), sizes)
-    lean = np.zeros((len(local.group), KINDS))
-    return Shares(alpha, beta, lean, np.zeros(count, np.int64), np.full(count, UNBOUNDED, np.int64))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy import float64, int64
     from numpy.typing import NDArray
 
+    from placement.bound.tables import Tables
+
 UNBOUNDED = 1 << 40
 """More replicas than any pool has."""
 
@@ -52,7 +54,7 @@ class Shares(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def ascend(
-    frame: Frame, local: Local, table: NDArray[float64], shares: Shares, slope: Shares, room: Room, block: int,
+    frame: Frame, local: Local, tables: Tables, shares: Shares, slope: Shares, room: Room, block: int,
     target: float, steps: int,
 ) -> tuple[float, int]:  # fmt: skip
     """Raise one block's bound by at most so many steps; return (bound, steps) and leave the best shares behind.
@@ -68,7 +70,7 @@ def ascend(
         charge(frame, local, shares, room, block)
         value = 0.0
         for m in range(frame.blocks[block], frame.blocks[block + 1]):
-            value += serve(frame, table, room, m)
+            value += serve(frame, tables, room, m)
         if value == np.inf:
             return np.inf, done
         added, steep = climb(local, shares, slope, room, block)
@@ -113,7 +115,7 @@ def climb(local: Local, shares: Shares, slope: Shares, room: Room, block: int) -
     added, steep = 0.0, 0.0
     for group in range(local.first_group[block], local.first_group[block + 1]):
         for kind in range(KINDS):
-            slope.lean[group, kind] = -local.worth[group]
+            slope.lean[group, kind] = -1.0
             added -= shares.lean[group, kind]
     for place in range(local.first_place[block], local.first_place[block + 1]):
         cost, group = replica(local, shares, place), local.host[place]
@@ -126,18 +128,18 @@ def climb(local: Local, shares: Shares, slope: Shares, room: Room, block: int) -
         least = shares.low[place] if given <= 1.0 + SPARE else shares.high[place]
         added += cost * least * (1.0 - given)
         counted += shares.alpha[place] * load + least * (1.0 - given)
-        slope.alpha[place] = cost * (load - least)
-        steep += slope.alpha[place] ** 2
+        slope.alpha[place] = load - least
+        steep += cost * slope.alpha[place] ** 2
         for user in range(begin, end):
-            slope.beta[user] = cost * (room.taken[local.use[user]] - least)
-            steep += slope.beta[user] ** 2
+            slope.beta[user] = room.taken[local.use[user]] - least
+            steep += cost * slope.beta[user] ** 2
         if group != NOWHERE:
             for kind in range(KINDS):
-                slope.lean[group, kind] += local.worth[group] * counted * local.need[place, kind]
+                slope.lean[group, kind] += counted * local.need[place, kind]
     for group in range(local.first_group[block], local.first_group[block + 1]):
         for kind in range(KINDS):
             if shares.lean[group, kind] > 0.0 or slope.lean[group, kind] > 0.0:
-                steep += slope.lean[group, kind] ** 2
+                steep += local.worth[group] * slope.lean[group, kind] ** 2
     return added, steep
 
 
@@ -210,13 +212,13 @@ def copy(local: Local, shares: Shares, block: int, kept: NDArray[float64], is_ou
 
 @njit(cache=True, nogil=True)
 def ascend_all(
-    frame: Frame, local: Local, table: NDArray[float64], shares: Shares, slope: Shares, room: Room,
+    frame: Frame, local: Local, tables: Tables, shares: Shares, slope: Shares, room: Room,
     target: NDArray[float64], steps: int, best: NDArray[float64], begin: int, end: int,
 ) -> int:  # fmt: skip
     """Raise the bounds of blocks begin..end, write the better ones to `best`, and return how many workloads' worth."""
     done = 0
     for block in range(begin, end):
-        found, taken = ascend(frame, local, table, shares, slope, room, block, target[block], steps)
+        found, taken = ascend(frame, local, tables, shares, slope, room, block, target[block], steps)
         best[block] = max(best[block], found)
         done += taken * (frame.blocks[block + 1] - frame.blocks[block])
     return done

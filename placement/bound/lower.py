@@ -25,7 +25,8 @@ import numpy as np
 from placement.bound.ascent import Ascent
 from placement.bound.frame import frame_of
 from placement.bound.serving import room_of, serve_all
-from placement.bound.tables import Order, fill, tables_of
+from placement.bound.tables import fill, first_order, tables_of
+from placement.search.address import by_address
 from placement.search.layout import NOWHERE
 
 if TYPE_CHECKING:
@@ -92,11 +93,12 @@ def _can_be_served(layout: Layout, ids: NDArray[np.int64], placing: Placing | No
         return np.zeros(0, np.bool_)
     frame = frame_of(layout, ids, placing)
     tables = tables_of(layout, frame)
-    unit = np.zeros(len(layout.pools.site))
-    fill(layout, frame, tables, unit, Order(layout).at(unit), 0, len(frame.members))
+    paid = np.zeros(len(layout.works.remote_pool))
+    by = by_address(frame), by_address(tables)
+    fill(by_address(layout), *by, paid, first_order(layout, paid), 0, len(frame.members))
     room = room_of(frame, len(layout.works.own_pool))
     room.price[tables.is_open == 0] = np.inf
-    paid = serve_all(frame, tables.entry, room)
+    least = serve_all(*by, by_address(room))
     can: NDArray[np.bool_] = np.zeros(len(layout.works.origin), np.bool_)
-    can[frame.members] = paid < np.inf
+    can[frame.members] = least < np.inf
     return can[ids]

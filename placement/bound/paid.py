@@ -12,7 +12,7 @@ from placement.bound.tables import flow_between
 from placement.search.layout import NOWHERE
 
 if TYPE_CHECKING:
-    from numpy import float64
+    from numpy import float64, int64
     from numpy.typing import NDArray
 
     from placement.bound.frame import Frame, Local
@@ -23,8 +23,15 @@ WHOLE = 1e-9
 
 
 @njit(cache=True, nogil=True)
-def paid(layout: Layout, frame: Frame, local: Local, placing: Placing, unit: NDArray[float64]) -> NDArray[float64]:
-    """Return by block what its members pay: whole replicas of local pools, load of shared ones, egress."""
+def paid(
+    layout: Layout, frame: Frame, local: Local, placing: Placing, seat: NDArray[int64], price: NDArray[float64],
+    unit: NDArray[float64],
+) -> NDArray[float64]:  # fmt: skip
+    """Return by block what its members pay: whole replicas of local pools, prices of shared ones, egress.
+
+    Args:
+        seat: by slot, the option elsewhere that it takes, if any. price, unit: see `placement.bound.market.quote`.
+    """
     works, shapes, pools = layout.works, layout.shapes, layout.pools
     found = np.zeros(len(frame.blocks) - 1)
     is_local = np.zeros(len(pools.site), np.int8)
@@ -44,7 +51,7 @@ def paid(layout: Layout, frame: Frame, local: Local, placing: Placing, unit: NDA
                 if pool != NOWHERE and is_local[pool]:
                     loads[pool] += works.wanted[slot] / pools.throughput[pool]
                 elif pool != NOWHERE:
-                    found[block] += works.wanted[slot] * unit[pool]
+                    found[block] += works.wanted[slot] * (price[seat[slot]] if seat[slot] != NOWHERE else unit[pool])
             for edge in range(shapes.first_edge[shape], shapes.first_edge[shape + 1]):
                 source, target = shapes.edge_source[edge], shapes.edge_target[edge]
                 a = works.origin[w] if source == NOWHERE else at[source]

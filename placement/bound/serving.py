@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from numpy import float64, int64
     from numpy.typing import NDArray
 
+    from placement.bound.tables import Tables
+
 
 class Room(NamedTuple):
     """Arrays to work in; `room_of` makes them.
@@ -45,7 +47,7 @@ def room_of(frame: Frame, options: int) -> Room:
 
 
 @njit(cache=True, nogil=True)
-def serve(frame: Frame, table: NDArray[float64], room: Room, m: int) -> float:
+def serve(frame: Frame, tables: Tables, room: Room, m: int) -> float:
     """Return what member m costs at least; its row, split and own options are marked in `room`."""
     least = np.inf
     for row in range(frame.first_row[m], frame.first_row[m + 1]):
@@ -62,16 +64,16 @@ def serve(frame: Frame, table: NDArray[float64], room: Room, m: int) -> float:
             if count <= MOST_STAGES:
                 for below in range(1 << j):
                     room.sums[(1 << j) + below] = room.sums[below] + cheapest
-            elif cheapest < table[entry + j]:
+            elif cheapest < tables.entry[entry + j]:
                 total += cheapest
             else:
-                total += table[entry + j]
+                total += tables.entry[entry + j]
                 room.own[j] = NOWHERE
         if count <= MOST_STAGES:
             total = np.inf
             for chosen in range(1 << count):
-                if table[entry + chosen] + room.sums[chosen] < total:
-                    total, split = table[entry + chosen] + room.sums[chosen], chosen
+                if tables.entry[entry + chosen] + room.sums[chosen] < total:
+                    total, split = tables.entry[entry + chosen] + room.sums[chosen], chosen
             for j in range(count):
                 if split >> j & 1 == 0:
                     room.own[j] = NOWHERE
@@ -94,9 +96,9 @@ def clear(frame: Frame, room: Room, m: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def serve_all(frame: Frame, table: NDArray[float64], room: Room) -> NDArray[float64]:
+def serve_all(frame: Frame, tables: Tables, room: Room) -> NDArray[float64]:
     """Return what every member costs at least, one by one."""
     paid = np.empty(len(frame.members))
     for m in range(len(paid)):
-        paid[m] = serve(frame, table, room, m)
+        paid[m] = serve(frame, tables, room, m)
     return paid

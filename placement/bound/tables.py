@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
-from placement.bound.frame import MOST_STAGES, Frame, firsts
+from placement.bound.frame import MOST_STAGES, Frame
 from placement.search.layout import NOWHERE
 from placement.search.ways import route
 
@@ -72,46 +72,30 @@ def _quickest(layout: Layout) -> NDArray[float64]:
     return found
 
 
-class Order:
-    """Options elsewhere in the order of their prices, made anew in linear time whenever prices change."""
-
-    def __init__(self, layout: Layout) -> None:
-        """Sort the options by pool, once; those that are built in come first."""
-        works = layout.works
-        self._by_pool = np.argsort(works.remote_pool, kind="stable").astype(np.int64)
-        counts = np.bincount(works.remote_pool + 1, minlength=len(layout.pools.site) + 1)
-        self._first = firsts(counts)
-        self._segment = np.repeat(np.arange(len(works.remote_first) - 1), np.diff(works.remote_first))
-        self._begin = works.remote_first
-
-    def at(self, unit: NDArray[float64]) -> NDArray[int64]:
-        """Return the options of every (kind, slot), the cheapest per unit of load first."""
-        ranked = np.append(-1, np.argsort(unit, kind="stable"))
-        return in_order(ranked, self._first, self._by_pool, self._segment, self._begin)
+def first_order(layout: Layout, paid: NDArray[float64]) -> NDArray[int64]:
+    """Return the options elsewhere of every (kind, slot), cheapest first."""
+    works = layout.works
+    segment = np.repeat(np.arange(len(works.remote_first) - 1), np.diff(works.remote_first))
+    return np.lexsort((paid, segment)).astype(np.int64)
 
 
 @njit(cache=True, nogil=True)
-def in_order(
-    ranked: NDArray[int64], first: NDArray[int64], by_pool: NDArray[int64], segment: NDArray[int64],
-    begin: NDArray[int64],
-) -> NDArray[int64]:  # fmt: skip
-    """Return options by segment, those of pools that come first in `ranked` first."""
-    order = np.empty(len(by_pool), np.int64)
-    filled = np.zeros(len(begin), np.int64)
-    for rank in range(len(ranked)):
-        for index in range(first[ranked[rank] + 1], first[ranked[rank] + 2]):
-            option = by_pool[index]
-            home = segment[option]
-            order[begin[home] + filled[home]] = option
-            filled[home] += 1
-    return order
+def sort_again(order: NDArray[int64], begin: NDArray[int64], paid: NDArray[float64]) -> None:
+    """Put the options of every (kind, slot) in order again after prices have moved a little."""
+    for segment in range(len(begin) - 1):
+        for index in range(begin[segment] + 1, begin[segment + 1]):
+            option, at = order[index], index
+            while at > begin[segment] and paid[order[at - 1]] > paid[option]:
+                order[at] = order[at - 1]
+                at -= 1
+            order[at] = option
 
 
 @njit(cache=True, nogil=True)
 def fill(
-    layout: Layout, frame: Frame, tables: Tables, unit: NDArray[float64], order: NDArray[int64], begin: int, end: int
+    layout: Layout, frame: Frame, tables: Tables, paid: NDArray[float64], order: NDArray[int64], begin: int, end: int
 ) -> int:
-    """Fill the tables of members begin..end at these prices per unit of load; return how many options were seen."""
+    """Fill the tables of members begin..end, options paid for per unit of load; return how many options were seen."""
     shapes = layout.shapes
     flows = np.empty(MOST_FLOWS + 1, np.int64)
     seen = 0
@@ -124,7 +108,7 @@ def fill(
             times = np.zeros((4, count))
             times_of(layout, frame, tables, w, shape, first, limit, times)
             for j in range(count):
-                seen += elsewhere(layout, frame, tables, w, shape, first + j, j, unit, order, times, flows, limit)
+                seen += elsewhere(layout, frame, tables, w, shape, first + j, j, paid, order, times, flows, limit)
             entry = frame.first_entry[row]
             if count > MOST_STAGES:
                 for j in range(count):
@@ -172,7 +156,7 @@ def times_of(
 
 @njit(cache=True, nogil=True)
 def elsewhere(
-    layout: Layout, frame: Frame, tables: Tables, w: int, shape: int, step: int, j: int, unit: NDArray[float64],
+    layout: Layout, frame: Frame, tables: Tables, w: int, shape: int, step: int, j: int, paid: NDArray[float64],
     order: NDArray[int64], times: NDArray[float64], flows: NDArray[int64], limit: float,
 ) -> int:  # fmt: skip
     """Find what stage j costs elsewhere, by set of neighbours at the origin; return how many options were seen."""
@@ -183,14 +167,14 @@ def elsewhere(
     for chosen in range(1 << count):
         best[chosen], option_of[chosen] = np.inf, NOWHERE
     waits = shapes.stage_waits[shapes.first_stage[shape] + j] == 1
-    cost, late = np.zeros(MOST_FLOWS + 1), np.zeros(MOST_FLOWS + 1)
+    cost, late, sums = np.zeros(MOST_FLOWS), np.zeros(MOST_FLOWS), np.zeros((3, 1 << MOST_FLOWS))
     seen, last, fixed, arrive, leave = 0, -1, 0.0, 0.0, 0.0
     for index in range(works.remote_first[frame.segment[step]], works.remote_first[frame.segment[step] + 1]):
         option = order[index]
         site, pool = works.remote_site[option], works.remote_pool[option]
         if site == works.origin[w]:
             continue
-        base = 0.0 if pool == NOWHERE else unit[pool] * frame.load[step]
+        base = paid[option] * frame.load[step]
         worst = 0.0
         for chosen in range(1 << count):
             if seen >= MOST_SCANNED:
@@ -203,28 +187,32 @@ def elsewhere(
             last, fixed, arrive, leave = site, 0.0, times[2, j], times[3, j]
             for edge in range(begin, end):
                 if shapes.edge_source[edge] == NOWHERE and shapes.edge_target[edge] == j:
-                    paid, time = flow_between(layout, w, edge, works.origin[w], site)
-                    fixed, arrive = fixed + paid, max(arrive, time)
+                    fee, time = flow_between(layout, w, edge, works.origin[w], site)
+                    fixed, arrive = fixed + fee, max(arrive, time)
                 elif shapes.edge_source[edge] == j and shapes.edge_target[edge] == NOWHERE:
-                    paid, time = flow_between(layout, w, edge, site, works.origin[w])
-                    fixed, leave = fixed + paid, max(leave, time)
+                    fee, time = flow_between(layout, w, edge, site, works.origin[w])
+                    fixed, leave = fixed + fee, max(leave, time)
             for i in range(count):
                 is_into = shapes.edge_target[flows[i]] == j
                 a, b = (works.origin[w], site) if is_into else (site, works.origin[w])
                 cost[i], late[i] = flow_between(layout, w, flows[i], a, b)
         time = pools.service_us[pool] * works.wait[w] if pool != NOWHERE and waits else 0.0
+        sums[0, 0], sums[1, 0], sums[2, 0] = base + fixed, arrive, leave
+        for i in range(count):
+            source, target = shapes.edge_source[flows[i]], shapes.edge_target[flows[i]]
+            arrival, onwards = 0.0, 0.0
+            if shapes.edge_counts[flows[i]] and target == j:
+                arrival = times[2, source] + times[0, source] + late[i]
+            elif shapes.edge_counts[flows[i]]:
+                onwards = late[i] + times[0, target] + times[3, target]
+            for below in range(1 << i):
+                chosen = (1 << i) + below
+                sums[0, chosen] = sums[0, below] + cost[i]
+                sums[1, chosen] = max(sums[1, below], arrival)
+                sums[2, chosen] = max(sums[2, below], onwards)
         for chosen in range(1 << count):
-            paid, arrival, onwards = base + fixed, arrive, leave
-            for i in range(count):
-                if chosen >> i & 1:
-                    paid += cost[i]
-                    source, target = shapes.edge_source[flows[i]], shapes.edge_target[flows[i]]
-                    if shapes.edge_counts[flows[i]] and target == j:
-                        arrival = max(arrival, times[2, source] + times[0, source] + late[i])
-                    elif shapes.edge_counts[flows[i]]:
-                        onwards = max(onwards, late[i] + times[0, target] + times[3, target])
-            if paid < best[chosen] and arrival + time + onwards <= limit:
-                best[chosen], option_of[chosen] = paid, option
+            if sums[0, chosen] < best[chosen] and sums[1, chosen] + time + sums[2, chosen] <= limit:
+                best[chosen], option_of[chosen] = sums[0, chosen], option
     return seen
 
 
@@ -271,18 +259,38 @@ def fill_row(
 ) -> None:  # fmt: skip
     """Write by set of stages at the origin what the others cost; infinite where not even the best times suffice."""
     count = times.shape[1]
-    done = np.zeros(count)
+    others = np.zeros((count, MOST_FLOWS), np.int64)
+    many, longest = np.zeros(count, np.int64), 0.0
+    for j in range(count):
+        many[j] = flows_of(shapes, shape, j, flows)
+        for i in range(many[j]):
+            source, target = shapes.edge_source[flows[i]], shapes.edge_target[flows[i]]
+            others[j, i] = source if target == j else target
+        longest += max(times[0, j], times[1, j])
     for split in range(1 << count):
-        total, slowest = 0.0, 0.0
+        total = 0.0
         for j in range(count):
             if split >> j & 1 == 0:
-                total += tables.cost[first + j, neighbours(shapes, shape, j, split, flows)]
-            done[j] = 0.0
-            for edge in range(shapes.first_edge[shape], shapes.first_edge[shape + 1]):
-                source = shapes.edge_source[edge]
-                if shapes.edge_target[edge] == j and source >= 0 and shapes.edge_counts[edge]:
-                    done[j] = max(done[j], done[source])
-            done[j] += times[0, j] if split >> j & 1 else times[1, j]
-            if shapes.stage_waits[shapes.first_stage[shape] + j]:
-                slowest = max(slowest, done[j])
-        tables.entry[entry + split] = total if slowest <= limit else np.inf
+                chosen = 0
+                for i in range(many[j]):
+                    chosen |= (split >> others[j, i] & 1) << i
+                total += tables.cost[first + j, chosen]
+        if longest > limit and total < np.inf and slowest(shapes, shape, split, times) > limit:
+            total = np.inf
+        tables.entry[entry + split] = total
+
+
+@njit(cache=True, nogil=True)
+def slowest(shapes: Shapes, shape: int, split: int, times: NDArray[float64]) -> float:
+    """Return the least time in us of the slowest path when the stages of `split` are at the origin."""
+    done = np.zeros(times.shape[1])
+    latest = 0.0
+    for j in range(len(done)):
+        for edge in range(shapes.first_edge[shape], shapes.first_edge[shape + 1]):
+            source = shapes.edge_source[edge]
+            if shapes.edge_target[edge] == j and source >= 0 and shapes.edge_counts[edge]:
+                done[j] = max(done[j], done[source])
+        done[j] += times[0, j] if split >> j & 1 else times[1, j]
+        if shapes.stage_waits[shapes.first_stage[shape] + j]:
+            latest = max(latest, done[j])
+    return latest

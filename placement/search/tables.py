@@ -178,7 +178,12 @@ class _Tables:
         """Return all tables that some site is in as one."""
         table = np.array([spot.table for spot in spots], np.int32).reshape(len(spots), len(self.core))
         used = np.unique(table[table >= 0])
-        kept = [self.tables[index] for index in used.tolist()]
+        columns = [list(column) for column in zip(*(self.tables[index] for index in used.tolist()), strict=True)]
+        rtt, price, last, narrow = columns or ([], [], [], [])
+        widths, sizes = [each.shape[1] for each in rtt], [each.size for each in rtt]
+        # Tables are given up one column at a time: together they are most of what is held.
+        self.tables.clear()
+        self.known.clear()
         table[table >= 0] = np.searchsorted(used, table[table >= 0])
         return Ways(
             *self.wires[:6],
@@ -186,12 +191,12 @@ class _Tables:
             table=table,
             row=np.array([spot.row for spot in spots], np.int32).reshape(table.shape),
             place=np.array([spot.place for spot in spots], np.int32).reshape(table.shape),
-            first_entry=firsts([made.rtt.size for made in kept]),
-            width=array([made.rtt.shape[1] for made in kept], np.int64),
-            entry_rtt=_joined([made.rtt for made in kept], np.int64),
-            entry_price=_joined([made.price for made in kept], np.int64),
-            last=_joined([made.last for made in kept], np.int32),
-            narrow=_joined([made.narrow for made in kept], np.int32),
+            first_entry=firsts(sizes),
+            width=array(widths, np.int64),
+            entry_rtt=_joined(rtt, np.int64),
+            entry_price=_joined(price, np.int64),
+            last=_joined(last, np.int32),
+            narrow=_joined(narrow, np.int32),
             price_scale=self.wires.price_scale,
             # From a leaf to a core site, on among those, and down to a leaf.
             longest=self.longest + 2,
@@ -199,4 +204,7 @@ class _Tables:
 
 
 def _joined(parts: list[NDArray[Any]], kind: Any) -> NDArray[Any]:
-    return np.concatenate([part.reshape(-1) for part in parts]) if parts else np.empty(0, kind)
+    """Return all parts as one, which empties the list."""
+    found = np.concatenate([part.reshape(-1) for part in parts]) if parts else np.empty(0, kind)
+    parts.clear()
+    return found

@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
-
+from placement.search.address import by_address
 from placement.search.changes import BYTES_PER_GB, DONE, SECONDS_PER_HOUR, put, undo
 from placement.search.index import Index, index_of
+from placement.search.kernel import kernel
 from placement.search.layout import NOWHERE, Layout
 from placement.search.stacking import room_for
 from placement.search.state import COST, EGRESS, LOGGED, PAID, State, empty_state
@@ -37,16 +37,17 @@ def greedy(layout: Layout, score: int) -> State:
     """Return what one greedy pass places."""
     index, state = index_of(layout), empty_state(layout)
     order = np.argsort(-layout.works.priority, kind="stable").astype(np.int32)
-    _pass(layout, state, index, order, score, np.zeros(MOST_STAGES, np.int32), np.zeros(MOST_STAGES, np.int32))
+    by = by_address(layout), by_address(state), by_address(index)
+    sites, pools = np.zeros(MOST_STAGES, np.int32), np.zeros(MOST_STAGES, np.int32)
+    _pass(*by, order, score, sites, pools, np.zeros(MOST_STAGES))
     return state
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _pass(
     layout: Layout, state: State, index: Index, order: NDArray[int32], score: int, sites: NDArray[int32],
-    pools: NDArray[int32],
+    pools: NDArray[int32], done: NDArray[float64],
 ) -> None:  # fmt: skip
-    done = np.zeros(len(sites))
     for work in order:
         pipeline = layout.works.pipeline[work]
         for shape in range(layout.shapes.first[pipeline], layout.shapes.first[pipeline + 1]):
@@ -55,10 +56,10 @@ def _pass(
                 if put(layout, state, index, work, shape, sites, pools) == DONE:
                     break
                 undo(layout, state, index, 0, cost, egress)
-        state.count[LOGGED], state.count[PAID] = 0, 0
+        state.counts[LOGGED], state.counts[PAID] = 0, 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _choose(
     layout: Layout, state: State, index: Index, work: int, shape: int, score: int, sites: NDArray[int32],
     pools: NDArray[int32], done: NDArray[float64],
@@ -96,7 +97,7 @@ def _choose(
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _scored(layout: Layout, state: State, index: Index, pool: int, wanted: int, score: int, egress: float) -> float:
     """Return what a place is worth, less is better; infinite when it has no room."""
     pools = layout.pools
@@ -117,7 +118,7 @@ def _scored(layout: Layout, state: State, index: Index, pool: int, wanted: int, 
     return -(cpus + memory) / (2 * (last - first))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _flows_in(
     layout: Layout,
     index: Index,
@@ -148,7 +149,7 @@ def _flows_in(
     return money, late
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_back(layout: Layout, index: Index, work: int, shape: int, k: int, site: int, late: float) -> bool:
     """Return whether the answer of a stage, or of one behind it, can be back in time."""
     works, shapes = layout.works, layout.shapes
@@ -164,7 +165,7 @@ def _is_back(layout: Layout, index: Index, work: int, shape: int, k: int, site: 
     return works.limit_us[work] < 0 or shapes.stage_waits[stage] == 0 or late <= works.limit_us[work]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _mask(layout: Layout, work: int, edge: int) -> int:
     works = layout.works
     return works.mask[works.kind_flow[works.kind[work]] + layout.shapes.edge_flow[edge]]

@@ -90,7 +90,7 @@ def a_rule_of(random: Random, index: int, theme: Theme, *, own: bool) -> Shape:
     names |= {theme.condition} if random.random() < 0.6 else set()
     names |= {"basis"} if names & {"assurances", "instrument"} and random.random() < 0.4 else set()
     kept = {name: CONDITIONS[name](random) for name in sorted(names)}
-    sure = {} if own or "confidence" in kept or random.random() < 0.1 else {"confidence": "high"}
+    sure = {} if own or "confidence" in kept or random.random() < 0.2 else {"confidence": "high"}
     effect = theme.effect if random.random() < 0.5 else random.choice(("permit", "permit", "require", "prohibit"))
     return {
         "id": f"r{index}", "effect": effect, "source": "random",
@@ -104,7 +104,7 @@ def rules_of(random: Random, least: int, most: int, theme: Theme, *, own: bool) 
     count = max(least, random.randint(-1, most))
     found = [a_rule_of(random, index, theme, own=own) for index in range(count)]
     if found and random.random() < (0.5 if theme.effect == "permit" and own else 0.85):
-        sure = {} if own else {"confidence": "high"}
+        sure = {} if own or random.random() < 0.1 else {"confidence": "high"}
         found[0] = {"id": "r0", "effect": "permit", "data": "all", "activities": "all", "source": "random", **sure}
     return found
 
@@ -184,13 +184,15 @@ def a_policy_of(random: Random) -> tuple[Policy, dict[str, Pack]]:
     names, theme = ("p1", "p2")[: random.choice((0, 1, 1, 2))], Theme.of(random)
     packs = [
         a_pack(
-            name, *rules_of(random, random.choice((0, 1, 1, 1)), 3, theme, own=False),
+            name,
             data="all" if random.random() < 0.6 else some_of(random, CLASSES),
             countries="all" if random.random() < 0.5 else some_of(random, REGIONS, 4),
             jurisdiction=["EU", "CH", "US"] if random.random() < 0.8 else some_of(random, REGIONS),
         )
         for name in names
     ]  # fmt: skip
+    for pack in packs:
+        pack["spec"]["rules"] = rules_of(random, random.choice((0, 1, 1, 1)), 3, theme, own=False)
     own = rules_of(random, random.choice((0, 1, 1, 1)), 4, theme, own=True)
     waived = [rule["id"] for rule in own if rule["effect"] != "permit" and random.random() < 0.3]
     adopted = [f"{layer}/r{index}" for layer in ("org", *names) for index in range(4) if random.random() < 0.2]

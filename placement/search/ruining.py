@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from numpy import int32
     from numpy.typing import NDArray
 
-RANKED_HERE = 12
-"""How far down the rankings a neighbourhood looks."""
+SITES_HERE = 12
+"""Candidate sites of a workload in a neighbourhood."""
 
 FAIRLY = 0.05
 """Weight of a fair part of what is open, so that of equal moves the one to the fuller pool is made."""
@@ -90,12 +90,12 @@ def recreate(layout: Layout, state: State, index: Index, bench: Bench, share: fl
     bench.blend[MARGINAL], bench.blend[FAIR], bench.blend[SHARE] = 1 - share, 0.0, share
     for at in range(bench.counts[BATCH]):
         bench.old_site[0] = NOWHERE
-        insert(layout, state, index, bench, bench.batch[at], RANKED_HERE, drawn, np.inf)
+        insert(layout, state, index, bench, bench.batch[at], SITES_HERE, drawn, np.inf)
     bench.blend[MARGINAL], bench.blend[FAIR], bench.blend[SHARE] = 1.0, FAIRLY, 0.0
     bench.counts[FAVOURED] = NOWHERE
     for at in range(bench.counts[BATCH]):
         if state.shape[bench.batch[at]] != NOWHERE and state.counts[LOGGED] < JOURNAL // 2:
-            improve(layout, state, index, bench, bench.batch[at], RANKED_HERE, drawn, True)
+            improve(layout, state, index, bench, bench.batch[at], SITES_HERE, drawn, True)
 
 
 @kernel
@@ -255,7 +255,7 @@ def is_possible(layout: Layout, state: State, index: Index, bench: Bench, work: 
     """Return whether a graph has a way through the candidate sites in an empty fleet."""
     bench.counts[IS_ALONE], bench.counts[CAREFUL], bench.counts[BLOCKED] = 1, 0, 0
     remember(layout, state, bench, work)
-    gather_sites(layout, state, bench, work, shape, RANKED_HERE, 8)
+    gather_sites(layout, state, bench, work, shape, SITES_HERE, 8)
     found = gather_options(layout, state, index, bench, work, shape) and (
         choose(layout, state, index, bench, work, shape, np.inf) < np.inf
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from placement.search import ruining, sweeping
 from placement.search.address import by_address
-from placement.search.bench import RANKED, Bench, bench_of
+from placement.search.bench import Bench, bench_of
 from placement.search.index import Index, index_of
 from placement.search.layout import NOWHERE, Layout, Packing, Placing
 from placement.search.state import (
@@ -150,15 +150,15 @@ class Run:
                 return
             at = kernel(*arguments, at, until, *then)
 
-    def insert(self, order: NDArray[np.int32], drawn: int = 0) -> None:
-        """Bring in who is out, in this order."""
-        self.each(sweeping.insert_many, *self.by, order, to=len(order), then=(RANKED, drawn))
+    def insert(self, order: NDArray[np.int32], most: int, drawn: int = 0) -> None:
+        """Bring in who is out, in this order, each with `most` candidate sites."""
+        self.each(sweeping.insert_many, *self.by, order, to=len(order), then=(most, drawn))
 
-    def improve(self, order: NDArray[np.int32], drawn: int = 0) -> float:
+    def improve(self, order: NDArray[np.int32], most: int, drawn: int = 0) -> float:
         """Move who can be cheaper, in this order; return by how much the cost fell."""
         before = self.cost
         sweeping.rank_rows(*self.by)
-        self.each(sweeping.improve_many, *self.by, order, to=len(order), then=(RANKED, drawn, 1))
+        self.each(sweeping.improve_many, *self.by, order, to=len(order), then=(most, drawn, 1))
         return before - self.cost
 
     def close(self) -> float:

@@ -28,7 +28,7 @@ OPEN_IS_CHEAPER = 0.25
 @kernel
 def insert_many(
     layout: Layout, state: State, index: Index, bench: Bench, order: NDArray[int32], start: int, until: int,
-    ranked: int, drawn: int,
+    most: int, drawn: int,
 ) -> int:  # fmt: skip
     """Place the unplaced among order[start:], in that order; return where it stopped, for all work up to `until`."""
     for at in range(start, len(order)):
@@ -38,14 +38,14 @@ def insert_many(
         if state.shape[work] == NOWHERE:
             state.counts[LOGGED], state.counts[PAID] = 0, 0
             remember(layout, state, bench, work)
-            insert(layout, state, index, bench, work, ranked, drawn, np.inf)
+            insert(layout, state, index, bench, work, most, drawn, np.inf)
     return len(order)
 
 
 @kernel
 def improve_many(
     layout: Layout, state: State, index: Index, bench: Bench, order: NDArray[int32], start: int, until: int,
-    ranked: int, drawn: int, is_strict: int,
+    most: int, drawn: int, is_strict: int,
 ) -> int:  # fmt: skip
     """Move the placed among order[start:] to where they are cheaper; return where it stopped."""
     for at in range(start, len(order)):
@@ -54,7 +54,7 @@ def improve_many(
         work = order[at]
         if state.shape[work] != NOWHERE:
             state.counts[LOGGED], state.counts[PAID] = 0, 0
-            improve(layout, state, index, bench, work, ranked, drawn, is_strict)
+            improve(layout, state, index, bench, work, most, drawn, is_strict)
     return len(order)
 
 

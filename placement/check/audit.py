@@ -58,6 +58,7 @@ class Run:
     Attributes:
         id: of the workload.
         rate: requests per second that this assignment serves, recomputed.
+        replaced: which fallback serves for which stage.
         lost: what is lost in the failure that it is for; nothing in normal running.
         usual: where the workload's stages run when nothing is lost, for an assignment after a loss.
     """
@@ -70,6 +71,7 @@ class Run:
     labels: Labels
     rate: Fraction
     volume: Volume
+    replaced: Mapping[str, str] = field(default_factory=dict)
     lost: Lost = NOTHING
     usual: frozenset[tuple[str, str]] | None = None
 
@@ -145,6 +147,12 @@ class Audit:
         """The plan's pools by what names them."""
         return {pool.key: pool for pool in self.document.pools}
 
+    @cached_property
+    def pool_names(self) -> frozenset[tuple[str, str, str, str | None]]:
+        """Every pool of the plan as a fallback order names it: site, model, variant, and hardware if it says it."""
+        named = {(pool.site, pool.model, pool.variant, pool.hardware) for pool in self.document.pools}
+        return frozenset((*named, *((site, model, variant, None) for site, model, variant, _ in named)))
+
     def bench(self, tenant: str) -> Bench:
         """Return what decides for a tenant. Raises PlacementError when it has no policy."""
         if tenant not in self._benches:
@@ -202,5 +210,5 @@ class Audit:
             self._volumes[graph, rate] = Volume.of(pipeline, graph, rate)
         return Run(
             name, AssignmentEntry.of(outline, places), pipeline, origin, graph, self.labels(pipeline, origin), rate,
-            self._volumes[graph, rate], lost, usual,
+            self._volumes[graph, rate], replaced, lost, usual,
         )  # fmt: skip

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from placement.check.audit import Audit, Run, exact
 from placement.check.document import Outline, Places
+from placement.check.fallbacks import Takeover, takeovers
 from placement.check.graph import Flow
 from placement.check.latency import HERE, Timing, stage_time, timing_of
 from placement.check.load import Demand, Portion, Share, Traffic
@@ -28,9 +29,9 @@ RunCheck = Callable[[Audit, Run], Iterator[Finding]]
 
 
 class Needed(NamedTuple):
-    """A flow whose route has to be the best: its ends, label, whether it waits, places of both sites and the route."""
+    """A route that has to be the best for the flows that take it: their label, whether they wait, and both places."""
 
-    flow: Flow
+    flows: tuple[Flow, ...]
     label: Label
     waits: bool
     source: int
@@ -47,6 +48,7 @@ class Shape:
         findings: what the checks found in it; of any other member they find the like.
         running: places at which stages run.
         spare: places at which a fallback would run or queue.
+        takeovers: the targets of its fallback orders, and those that these lack.
         needed: flows that leave a site, in the plan's order.
         routes: the different routes of these.
         timing: None when a stage or flow is missing, or has no speed.
@@ -56,6 +58,7 @@ class Shape:
     clean: bool
     running: tuple[int, ...]
     spare: tuple[int, ...]
+    takeovers: tuple[Takeover, ...]
     demand: Demand
     needed: tuple[Needed, ...]
     routes: tuple[tuple[int, ...], ...]
@@ -92,7 +95,7 @@ class Classes:
         key = (name, outline, kinds, machines, hops, usual)
         shape = self._shapes.get(key)
         if shape is None:
-            shape = self._shapes[key] = self._judged(make(), outline)
+            shape = self._shapes[key] = self._judged(make(), outline, places)
         return shape
 
     def findings(self, run: Run) -> Iterator[Finding]:
@@ -100,7 +103,7 @@ class Classes:
         for check in self._checks:
             yield from check(self._audit, run)
 
-    def _judged(self, run: Run, outline: Outline) -> Shape:
+    def _judged(self, run: Run, outline: Outline, places: Places) -> Shape:
         self._audit.seen.runs.append(run)
         needed = tuple(self._needed(run, outline))
         routes = tuple(dict.fromkeys(need.route for need in needed))
@@ -109,6 +112,7 @@ class Classes:
             next(self.findings(run), None) is None,
             tuple(dict.fromkeys(place for _, place in outline.stages)),
             tuple(dict.fromkeys(place for _, order in outline.orders for _, place in order if place is not None)),
+            () if run.usual is not None else tuple(takeovers(self._audit, run, outline, places)),
             Demand(
                 tuple(self._shares_of(run, outline)),
                 tuple(self._traffic_of(run, outline)),
@@ -116,7 +120,7 @@ class Classes:
             ),
             needed,
             routes,
-            self._timing(run, {need.flow: routes.index(need.route) for need in needed}),
+            self._timing(run, {flow: routes.index(need.route) for need in needed for flow in need.flows}),
         )
 
     def _shares_of(self, run: Run, outline: Outline) -> Iterator[tuple[int, Share]]:
@@ -143,9 +147,13 @@ class Classes:
                 yield place, self._portions.setdefault(found, Portion(*found))
 
     def _needed(self, run: Run, outline: Outline) -> Iterator[Needed]:
+        alike: dict[tuple[Label, bool, int, int, tuple[int, ...]], list[Flow]] = {}
         for flow, source, target, route in _primary(run, outline):
             if route != (source,) or target != source:
-                yield Needed(flow, run.labels.sent(*flow), not run.graph.is_async(flow), source, target, route)
+                key = (run.labels.sent(*flow), not run.graph.is_async(flow), source, target, route)
+                alike.setdefault(key, []).append(flow)
+        for key, flows in alike.items():
+            yield Needed(tuple(flows), *key)
 
     def _timing(self, run: Run, routes: Mapping[Flow, int]) -> Timing | None:
         own: dict[str, Fraction] = {}

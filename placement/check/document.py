@@ -71,7 +71,7 @@ class Outline:
         flows: kind, place of the sender, place of the receiver, and those that the route passes.
         orders: of each stage that has one, the targets: kind and place, None where the plan names no site.
         hops: every pair of neighbours on a route, once.
-        machines: every hardware group that a stage runs on, with its place, once.
+        machines: every hardware group that a stage runs on, or would run on, with its place, once.
     """
 
     fraction: float

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from placement.check import declassifying, domains, flows, presence, residency, safeguards
 from placement.check.audit import Audit, Run
 from placement.check.classes import RunCheck
+from placement.check.fallbacks import in_order
 from placement.check.graph import declared
 from placement.check.inputs import CHECKER, checker_digest
 from placement.check.labels import joined_with_keys, within
@@ -182,5 +183,5 @@ INVARIANTS: dict[int, Invariant] = {
 """Number to promise. Invariant 20's digests are compared before anything else (`inputs.require_current`); that every
 workload is there once (1), and that losses are survived (15), is asked of the whole (`Workloads`, `Survival`)."""
 
-CONSISTENCY: tuple[RunCheck, ...] = (presence.placing, flows.agree, domains.apart)
+CONSISTENCY: tuple[RunCheck, ...] = (presence.placing, flows.agree, domains.apart, in_order)
 """What makes an assignment agree with itself and with the manifests, beside the invariants."""

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import lcm
 
 from placement.check.document import Places
 from placement.check.schema import PoolKey
@@ -84,18 +85,33 @@ class Ledger:
             self.domains[domain] = self.domains.get(domain, 0) + times
 
     def load(self) -> Load:
-        """Return the sums."""
+        """Return the sums; added up as whole numbers of a unit that divides all of them."""
         load = Load()
+        shares = {share for _, share in self.pools}
+        unit = lcm(*(rate.denominator for share in shares for rate in (share.rate, share.reserved)))
+        whole = {share: (int(share.rate * unit), int(share.reserved * unit)) for share in shares}
+        served: dict[PoolKey, int] = defaultdict(int)
+        reserved: dict[PoolKey, int] = defaultdict(int)
         for (site, share), count in self.pools.items():
             key = (site, *share.pool)
-            load.served[key] += count * share.rate
-            load.reserved[key] += count * share.reserved
+            served[key] += count * whole[share][0]
+            reserved[key] += count * whole[share][1]
             load.uses[key].add(share.use)
             if share.store is not None:
                 load.stores[key].add(share.store)
-        for (a, b, traffic), count in self.hops.items():
-            load.carried[a, b] += count * traffic.bits
+        load.served.update((key, Fraction(sum_, unit)) for key, sum_ in served.items())
+        load.reserved.update((key, Fraction(sum_, unit)) for key, sum_ in reserved.items())
+        load.carried.update(self._carried())
         return load
+
+    def _carried(self) -> dict[tuple[str, str], Fraction]:
+        flows = {traffic for _, _, traffic in self.hops}
+        unit = lcm(*(traffic.bits.denominator for traffic in flows))
+        whole = {traffic: int(traffic.bits * unit) for traffic in flows}
+        carried: dict[tuple[str, str], int] = defaultdict(int)
+        for (a, b, traffic), count in self.hops.items():
+            carried[a, b] += count * whole[traffic]
+        return {hop: Fraction(bits, unit) for hop, bits in carried.items()}
 
 
 @dataclass(frozen=True, slots=True)

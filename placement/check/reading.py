@@ -152,7 +152,9 @@ class Reader:
             if not 0 <= fraction <= 1:
                 raise ValueError
             hops = dict.fromkeys(hop for *_, route in flows for hop in pairwise(route))
-            machines = dict.fromkeys((place, kind.hardware) for kind, place in stages if kind.hardware is not None)
+            named = [(place, kind.hardware) for kind, place in stages]
+            named += [(place, kind.hardware) for _, order in chosen for kind, place in order if place is not None]
+            machines = dict.fromkeys((place, hardware) for place, hardware in named if hardware is not None)
             outline = Outline(fraction, stages, flows, chosen, tuple(hops), tuple(machines))
             self._outlines[key] = outline
         return Part(outline, tuple(places)[1:])

@@ -27,8 +27,8 @@ Lost = frozenset[str]
 """What a failure takes away: a site, or the two ends of a link; nothing in normal running."""
 
 Open = Callable[[str, str], bool]
-Length = tuple[int, Fraction, Route]
-"""Round trip in microseconds, price per GB, and the sites: routes are compared in this order."""
+Length = tuple[int, int, Route]
+"""Round trip in microseconds, scaled price per GB, and the sites: routes are compared in this order."""
 
 NOTHING: Lost = frozenset()
 
@@ -47,7 +47,7 @@ class Search:
 
     def __init__(self, start: str, snapshot: Snapshot, is_open: Open) -> None:
         self._snapshot, self._open = snapshot, is_open
-        self._waiting: list[Length] = [(0, Fraction(0), (start,))]
+        self._waiting: list[Length] = [(0, 0, (start,))]
         self._settled: dict[str, Length] = {}
 
     def to(self, target: str) -> Length | None:
@@ -58,10 +58,9 @@ class Search:
             if here in self._settled:
                 continue
             self._settled[here] = length
-            for there in self._snapshot.neighbours.get(here, ()):
+            for there, more, costs in self._snapshot.wires.get(here, ()):
                 if there not in self._settled and self._open(here, there):
-                    link = self._snapshot.links[frozenset((here, there))]
-                    heapq.heappush(self._waiting, (rtt + link.rtt, price + link.price.amount, (*route, there)))
+                    heapq.heappush(self._waiting, (rtt + more, price + costs, (*route, there)))
         return self._settled.get(target)
 
 
@@ -142,14 +141,10 @@ class Routes:
             found = self._search(source, is_open, key).to(target)
             return found[2] if found else None
         lengths: list[Length] = []
-        for there in self._snapshot.neighbours.get(source, ()):
-            if is_open(source, there):
-                onward, link = (
-                    self._search(there, is_open, key).to(target),
-                    self._snapshot.links[frozenset((source, there))],
-                )
-                if onward and source not in onward[2]:
-                    lengths.append((onward[0] + link.rtt, onward[1] + link.price.amount, (source, *onward[2])))
+        for there, rtt, price in self._snapshot.wires.get(source, ()):
+            onward = self._search(there, is_open, key).to(target) if is_open(source, there) else None
+            if onward and source not in onward[2]:
+                lengths.append((onward[0] + rtt, onward[1] + price, (source, *onward[2])))
         return min(lengths)[2] if lengths else None
 
     def _search(self, start: str, is_open: Open, key: tuple[object, ...]) -> Search:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from math import lcm
 
 from placement.catalogue import Model, Speed, Variant
 from placement.check.profiles import Profiles
@@ -78,6 +79,22 @@ class Snapshot:
         return frozenset(n for n, site in self.sites.items() if site.spec.connectivity.mode == "intermittent")
 
     @cached_property
+    def price_scale(self) -> int:
+        """The least number that makes every link's price per GB a whole one: whole numbers are added fast."""
+        return lcm(*(link.price.amount.denominator for link in self.links.values()))
+
+    @cached_property
+    def wires(self) -> Mapping[str, tuple[tuple[str, int, int], ...]]:
+        """From each site: the neighbour, the round trip in microseconds, and the price times `price_scale`."""
+        found: dict[str, list[tuple[str, int, int]]] = {name: [] for name in self.sites}
+        for ends, link in self.links.items():
+            price = int(link.price.amount * self.price_scale)
+            for name in ends:
+                for other in ends - {name}:
+                    found.setdefault(name, []).append((other, link.rtt, price))
+        return {name: tuple(sorted(others)) for name, others in found.items()}
+
+    @cached_property
     def neighbours(self) -> Mapping[str, tuple[str, ...]]:
         """The sites at the other ends of a site's links, sorted."""
         found: dict[str, set[str]] = {name: set() for name in self.sites}
@@ -102,11 +119,14 @@ class Snapshot:
 
     def workload(self, name: str) -> tuple[Pipeline, Site] | None:
         """Return the pipeline and the origin of a workload's id; None when the fleet asks for no such workload."""
-        pipeline_name, _, origin = name.partition("@")
-        pipeline, site = self.pipelines.get(pipeline_name), self.sites.get(origin)
-        if pipeline is None or site is None or not matches(pipeline.spec.origins, site.metadata.labels):
+        pipeline, _, origin = name.partition("@")
+        if origin not in self._born.get(pipeline, ()):
             return None
-        return pipeline, site
+        return self.pipelines[pipeline], self.sites[origin]
+
+    @cached_property
+    def _born(self) -> Mapping[str, frozenset[str]]:
+        return {name: frozenset(origins) for name, origins in self.origins.items()}
 
     @cached_property
     def profiles(self) -> Profiles:

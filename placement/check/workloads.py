@@ -12,6 +12,8 @@ from placement.check.audit import Audit
 from placement.check.classes import Classes, Shape
 from placement.check.cost import MICRO, Prices
 from placement.check.document import Outline, Places, WorkloadEntry
+from placement.check.fallbacks import Orders
+from placement.check.latency import over
 from placement.check.load import Ledger
 from placement.check.presence import near
 from placement.check.result import Finding
@@ -23,10 +25,6 @@ from sites.site import Site
 
 HALF_A_MICROSECOND = 0.0006
 """Milliseconds are rounded to three decimals."""
-
-
-def _over(a: int, b: int) -> float:
-    return a / b
 
 
 class Member(NamedTuple):
@@ -60,6 +58,7 @@ class Workloads:
         self._prices = Prices(audit)
         self._even = len({pipeline.spec.utilisation for pipeline in audit.snapshot.pipelines.values()}) <= 1
         self._owed: list[tuple[str, float | None, tuple[Member, ...]]] = []
+        self._orders = Orders(audit)
         self._facts: dict[tuple[object, ...], tuple[Finding, ...]] = {}
         self.ledger = Ledger()
         self.members: dict[str, tuple[Member, ...]] = {}
@@ -87,6 +86,8 @@ class Workloads:
                 yield from self._classes.findings(self._audit.run(entry.id, member.outline, member.places))
             if member.shape.needed:
                 yield from self.routes(entry.id, origin, member)
+            if member.shape.takeovers:
+                yield from self._orders.weigh(entry.id, member.shape.run, origin, member.shape.takeovers, member.places)
         yield from self._numbers(entry, pipeline, members)
 
     def _note(self, name: str, pipeline: str, origin: str) -> None:
@@ -109,11 +110,10 @@ class Workloads:
         """Yield what is wrong with what a plan says of a workload, whichever sites serve it."""
         if entry.origin != origin.name:
             yield Finding("plan/workload", entry.id, "origin", origin.name, entry.origin)
-        rate = rate_of(pipeline, origin)
-        key = (entry.said, pipeline.name, rate)
+        key = (entry.said, pipeline.name, self._audit.snapshot.profiles.kind(origin.name))
         found = self._facts.get(key)
         if found is None:
-            found = self._facts[key] = tuple(presence.facts(entry, pipeline, rate))
+            found = self._facts[key] = tuple(presence.facts(entry, pipeline, rate_of(pipeline, origin)))
         for finding in found:
             yield Finding(finding.code, entry.id, finding.subject, finding.expected, finding.found)
 
@@ -127,7 +127,8 @@ class Workloads:
             best = known.best(need.label, source, target, origin, waits=need.waits, lost=lost)
             if best != route:
                 expected = " ".join(best) if best else "no such flow: no route is permitted"
-                yield Finding("plan/route", name, ">".join(need.flow), expected, " ".join(route))
+                for flow in need.flows:
+                    yield Finding("plan/route", name, ">".join(flow), expected, " ".join(route))
 
     def slowest(self, member: Member, *, exactly: bool = False) -> float | Fraction | None:
         """Return the microseconds of an assignment's slowest path; None when the plan lacks what it takes."""
@@ -136,7 +137,7 @@ class Workloads:
             return None
         known = self._audit.bench(shape.run.pipeline.metadata.tenant).routes
         measures = [known.measure(tuple([places[place] for place in route])) for route in shape.routes]
-        return shape.timing.slowest(measures, Fraction) if exactly else shape.timing.slowest(measures, _over)
+        return shape.timing.slowest(measures, Fraction) if exactly else shape.timing.slowest(measures, over)
 
     def too_slow(self, name: str, pipeline: Pipeline, member: Member, time: float | Fraction) -> Iterator[Finding]:
         """Yield a finding when an assignment's slowest path exceeds the objective; close to it, exactly."""

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from placement.check import check
+from placement.engine import plan as planned
 from placement.errors import PlacementError
-from tests.support.check import Shape, a_fleet
+from placement.problem import problem_of
+from sites.question import Window
+from tests.support.check import SINCE, UNTIL, Shape, a_fleet
 from tests.support.check_clinics import clinics, fleet_and_plan, laws, the_plan
 
 LYON, SHIP = "patient-message@clinic-lyon", "patient-message@ship"
@@ -25,6 +28,13 @@ def without(name: str, field: str) -> Callable[[Shape], Any]:
 
 def cost(**changes: Any) -> Callable[[Shape], Any]:
     return lambda plan: plan["cost"].update(changes)
+
+
+QUOTE = {"stage": "quote", "site": "clinic-lyon"}
+
+
+def order(*targets: Shape) -> Callable[[Shape], Any]:
+    return on(LYON, fallbacks=[{"stage": "draft", "order": list(targets)}])
 
 
 CLAIMS: dict[str, tuple[str, Callable[[Shape], Any]]] = {
@@ -44,6 +54,12 @@ CLAIMS: dict[str, tuple[str, Callable[[Shape], Any]]] = {
         "plan/unplaced", lambda plan: plan["unplaced"].append({"id": SHIP, "kind": "unlucky", "causes": []})),
     "unplaced and asked for by nobody": (
         "invariant/1", lambda plan: plan["unplaced"].append({"id": "x@ship", "kind": "crowded", "causes": []})),
+    "a permitted fallback is left out": ("plan/fallback", on(LYON, fallbacks=[])),
+    "a permitted fallback is left out of an order": ("plan/fallback", order({"queue": "clinic-lyon"})),
+    "a queue stands before a fallback": ("plan/fallback", order({"queue": "clinic-lyon"}, QUOTE)),
+    "a fallback stands there twice": ("plan/fallback", order(QUOTE, QUOTE)),
+    "a stage falls back to its own pool": ("plan/fallback", order(
+        {"site": "dc-paris", "model": "assistant", "variant": "fp16", "hardware": "gpu"}, QUOTE)),
     "another origin": ("plan/workload", on(LYON, origin="ship")),
     "another pipeline": ("plan/workload", on(LYON, pipeline="other")),
 }  # fmt: skip
@@ -93,3 +109,37 @@ def test_a_plan_that_does_not_say_what_made_it_is_wrong_input(engine: Any) -> No
     plan["engine"] = engine
     with pytest.raises(PlacementError, match="engine"):
         check(plan, fleet)
+
+
+def regions() -> dict[str, Shape]:
+    """Return the clinics with three more data centres, each with a pipeline of its own, so that their pools run."""
+    documents = clinics()
+    paris, pipeline = documents["sites/dc-paris.yaml"], documents["pipeline.yaml"]
+    links = documents["sites/clinic-lyon.yaml"]["spec"]["connectivity"]["links"]
+    for name, rtt in {"dc-lille": "25ms", "dc-metz": "22ms", "dc-nancy": "30ms"}.items():
+        documents[f"sites/{name}.yaml"] = {**paris, "metadata": {"name": name}}
+        links.append({**links[0], "to": name, "rtt": rtt})
+        stages = [*pipeline["spec"]["stages"][:2], {**pipeline["spec"]["stages"][2], "sites": [name]}]
+        spec = {**pipeline["spec"], "stages": stages}
+        documents[f"{name}.yaml"] = {**pipeline, "metadata": {"name": f"at-{name}"}, "spec": spec}
+    pipeline["spec"]["stages"][2]["sites"] = ["dc-paris", "dc-lille", "dc-metz", "dc-nancy"]
+    return documents
+
+
+def test_other_pools_stand_by_in_the_order_of_their_distance() -> None:
+    fleet = a_fleet(regions(), laws())
+    plan = planned(problem_of(fleet, Window(SINCE, UNTIL))).to_json()
+    assert check(plan, fleet).findings == ()
+    entry = next(entry for entry in plan["workloads"] if entry["id"] == LYON)
+    targets = entry["fallbacks"][0]["order"]
+    assert len([target for target in targets if "stage" not in target]) == 2
+    targets[0], targets[1] = targets[1], targets[0]
+    assert {(one.code, one.workload) for one in check(plan, fleet).findings} == {("plan/fallback", LYON)}
+
+
+def test_a_pool_that_is_not_in_the_plan_is_no_fallback() -> None:
+    fleet = a_fleet(regions(), laws())
+    plan = planned(problem_of(fleet, Window(SINCE, UNTIL))).to_json()
+    entry = next(entry for entry in plan["workloads"] if entry["id"] == LYON)
+    entry["fallbacks"][0]["order"][0]["hardware"] = "cpu"
+    assert "plan/fallback" in {one.code for one in check(plan, fleet).findings}

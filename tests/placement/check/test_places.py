@@ -119,6 +119,8 @@ def split_by(*fractions: float) -> Callable[[Shape], None]:
             )
             for part in fractions
         ]
+        order = entry["fallbacks"][0]
+        entry["fallbacks"] = [{**order, "assignment": index} for index in range(len(fractions))]
 
     return change
 

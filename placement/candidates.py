@@ -26,7 +26,7 @@ from sites.noun import matches
 from sites.site import Site
 from sites.verdict import Outcome, Verdict
 
-__all__ = ["Candidates", "Cohort", "Option", "Options", "Pool", "PoolKey", "Refusal", "Refusals"]
+__all__ = ["Candidates", "Cohort", "Option", "Options", "Pool", "PoolKey", "Refusal", "Refusals", "who_not"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ class Candidates:
     is_brief: bool = False
     fittings: Fittings = field(init=False)
     _offering: tuple[Site, ...] | None = None
+    _housed: dict[tuple[str, str, str], tuple[Pool, ...] | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Begin with nothing known."""
@@ -70,6 +71,30 @@ class Candidates:
         if self._offering is None:
             self._offering = tuple(site for site in self.problem.sites.values() if site.spec.serves != "own")
         return self._offering
+
+    def housed(self, pipeline: Pipeline, stage: Stage, site: Site) -> tuple[Pool, ...] | None:
+        """Return the pools of a stage at a site that serves others, as far as its label does not matter; None if none.
+
+        Where a stage is built in, no pool is all that it needs.
+        """
+        key = (pipeline.name, stage.name, site.name)
+        if key not in self._housed:
+            self._housed[key] = self.house(pipeline, stage, site)
+        return self._housed[key]
+
+    def house(self, pipeline: Pipeline, stage: Stage, site: Site) -> tuple[Pool, ...] | None:
+        """Return the same for any site, and do not keep it."""
+        if any(barred(pipeline, stage, site)) or any(self.of_knowledge(stage, site)):
+            return None
+        pools = self.fittings.of(stage, site).at(site.name)
+        return pools if pools or not stage.models else None
+
+    def of_knowledge(self, stage: Stage, site: Site) -> Iterator[Refusal]:
+        """Yield the reason against a site where what a stage reads may not live."""
+        if stage.knowledge is not None:
+            where = self.problem.stores[stage.knowledge].spec.sites
+            if not matches(where, site.metadata.labels):
+                yield Refusal(f"knowledge:{stage.knowledge}", f"{stage.knowledge} may live only at sites with {where}")
 
     def router(self, pipeline: Pipeline, origin: Site) -> Router:
         """Return the routes open to a workload's flows."""
@@ -99,10 +124,10 @@ class Cohort:
     def at(self, stage: Stage, site: Site) -> tuple[Option, ...]:
         """Return the options of a stage at a site, as far as the very origin does not matter."""
         if site.spec.serves == "own":
-            return self._look(stage, site)
+            return self._look(stage, site, self.candidates.house(self.pipeline, stage, site))
         key = (stage.name, site.name)
         if key not in self._at:
-            self._at[key] = self._look(stage, site)
+            self._at[key] = self._look(stage, site, self.candidates.housed(self.pipeline, stage, site))
         return self._at[key]
 
     def offered(self, stage: Stage) -> tuple[Site, ...]:
@@ -112,13 +137,11 @@ class Cohort:
             self._offered[stage.name] = tuple(sites)
         return self._offered[stage.name]
 
-    def _look(self, stage: Stage, site: Site) -> tuple[Option, ...]:
-        if any(self._unlawful(stage, site)):
+    def _look(self, stage: Stage, site: Site, pools: tuple[Pool, ...] | None) -> tuple[Option, ...]:
+        if pools is None or (permit := self.permit(stage, site)) is None or any(self._unguarded(stage, site)):
             return ()
-        pools = self._pools(stage, site)
-        permit = None if stage.models and not pools else self.permit(stage, site)
-        if permit is None:
-            return ()
+        if stage.state == "shared":
+            pools = self.candidates.fittings.of(stage, site).at(site.name, self._partition(stage))
         return tuple([Option(site.name, pool, permit.rules) for pool in (pools or (None,))])
 
     def permit(self, stage: Stage, site: Site) -> Verdict | None:
@@ -132,36 +155,29 @@ class Cohort:
         label, rulings = self.labels.stages[stage.name], self.candidates.rulings
         return rulings.permit(self.pipeline, stage, label, site, self.origin, failover=True) is not None
 
-    def _pools(self, stage: Stage, site: Site) -> tuple[Pool, ...]:
-        return self.candidates.fittings.of(stage, site).at(site.name, self._partition(stage))
-
     def _partition(self, stage: Stage) -> str:
-        if stage.state != "shared":
-            return ""
         if stage.name not in self._partitions:
             said = f"{self.pipeline.metadata.tenant} {self.labels.stages[stage.name]!r}".encode()
             self._partitions[stage.name] = hashlib.sha256(said).hexdigest()[:12]
         return self._partitions[stage.name]
 
-    def _unlawful(self, stage: Stage, site: Site) -> Iterator[Refusal]:
-        """Yield each reason against a site but machines and verdicts, those that cost least to find first."""
-        yield from (Refusal(*why) for why in barred(self.pipeline, stage, site))
-        yield from self._of_knowledge(stage, site)
+    def _unguarded(self, stage: Stage, site: Site) -> Iterator[Refusal]:
+        """Yield what the label has against a site beside the law."""
         yield from _confined(stage, self.labels, site)
         problem = self.candidates.problem
         policy = problem.policies[self.pipeline.metadata.tenant]
-        found = safeguards.against(stage, self.labels.stages[stage.name], site, policy, problem.stores)
+        found = (
+            safeguards.against(stage, self.labels.stages[stage.name], site, policy, problem.stores)
+            if policy.spec.retention
+            else safeguards.unreachable(site)
+        )
         yield from (Refusal(*each) for each in found)
-
-    def _of_knowledge(self, stage: Stage, site: Site) -> Iterator[Refusal]:
-        if stage.knowledge is not None:
-            where = self.candidates.problem.stores[stage.knowledge].spec.sites
-            if not matches(where, site.metadata.labels):
-                yield Refusal(f"knowledge:{stage.knowledge}", f"{stage.knowledge} may live only at sites with {where}")
 
     def against(self, stage: Stage, site: Site) -> Iterator[Refusal]:
         """Yield each reason against a site, whatever the very origin."""
-        yield from self._unlawful(stage, site)
+        yield from (Refusal(*why) for why in barred(self.pipeline, stage, site))
+        yield from self.candidates.of_knowledge(stage, site)
+        yield from self._unguarded(stage, site)
         fitting = self.candidates.fittings.of(stage, site)
         yield from fitting.against if not fitting.made else ()
         failover = stage in self.pipeline.spec.fallbacks
@@ -219,13 +235,13 @@ class Options(Mapping[str, tuple[Option, ...]]):
 
     def at(self, stage: str, site: Site) -> tuple[Option, ...]:
         """Return the options of a stage at one site, without a look at any other; a route may be missing."""
-        return () if any(_who(site, self.origin)) else self.cohort.at(self.cohort.stages[stage], site)
+        return () if any(who_not(site, self.origin)) else self.cohort.at(self.cohort.stages[stage], site)
 
     def _all(self, stage: Stage) -> Iterator[Option]:
         own = () if self.origin.spec.serves != "own" else self.cohort.at(stage, self.origin)
         yield from own
         for site in self.cohort.offered(stage):
-            if not any(_who(site, self.origin)) and self.cohort.reaches(stage, self.origin, site):
+            if not any(who_not(site, self.origin)) and self.cohort.reaches(stage, self.origin, site):
                 yield from self.cohort.at(stage, site)
 
 
@@ -280,12 +296,12 @@ class _Refused(Mapping[str, tuple[Refusal, ...]]):
         return self._known[name]
 
     def _reasons(self, site: Site) -> Iterator[Refusal]:
-        yield from _who(site, self.origin)
+        yield from who_not(site, self.origin)
         yield from self.cohort.against(self.stage, site)
         yield from self.cohort.unreached(self.stage, self.origin, site)
 
 
-def _who(site: Site, origin: Site) -> Iterator[Refusal]:
+def who_not(site: Site, origin: Site) -> Iterator[Refusal]:
     """Yield the reasons against a site that does not serve the origin, or that no wire reaches."""
     if site.name == origin.name:
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from placement.candidates import Option, PoolKey
+from placement.candidates import Cohort, Option, PoolKey, who_not
 from placement.domains import binding, domain_of
 from placement.graph import Edge, Graph
 from placement.instance import Instance, Workload
@@ -18,6 +18,12 @@ from placement.pipeline import Stage
 from placement.routes import Route
 from placement.solution import Choice, latency_us, routed
 from sites.site import Site
+
+Spare = Mapping[str, tuple[Option, ...]]
+"""Options by site."""
+
+MOST_AT_ONCE = 4
+"""So many sites are tried without a look at which is nearer."""
 
 MOST = 3
 """Other pools that an order names: what is nearest, what is next when that is lost too, and one more."""
@@ -35,19 +41,35 @@ class Target:
 
 @dataclass(slots=True)
 class Running:
-    """The pools that have replicas, by the sites at which a model runs."""
+    """The pools that have replicas, and which of them may take over a stage."""
 
     pools: Collection[PoolKey]
     _models: dict[str, set[str]] = field(default_factory=dict)
+    _spare: dict[tuple[int, str], tuple[Cohort, Spare]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Sort the pools by model."""
         for key in self.pools:
             self._models.setdefault(key.model, set()).add(key.site)
 
-    def sites(self, stage: Stage) -> list[set[str]]:
-        """Return the sites at which some model of a stage runs, by model."""
-        return [self._models[model] for model in stage.models if model in self._models]
+    def at(self, stage: Stage, site: str) -> bool:
+        """Return whether some model of a stage runs at a site."""
+        return any(site in self._models.get(model, ()) for model in stage.models)
+
+    def spare(self, cohort: Cohort, stage: Stage) -> Spare:
+        """Return by site that serves others the running pools that may take over a stage of a cohort."""
+        # The cohort is kept, so that its identity stays that of a living one.
+        key = (id(cohort), stage.name)
+        if key not in self._spare:
+            sites = (site for site in cohort.candidates.offering if self.at(stage, site.name))
+            found = {site.name: self.fit(cohort, stage, site, cohort.at(stage, site)) for site in sites}
+            self._spare[key] = cohort, {name: options for name, options in found.items() if options}
+        return self._spare[key][1]
+
+    def fit(self, cohort: Cohort, stage: Stage, site: Site, options: Iterable[Option]) -> tuple[Option, ...]:
+        """Return the options at a site whose pools run, if the stage may stand in there."""
+        running = tuple([o for o in options if o.pool is not None and o.pool.key in self.pools])
+        return running if running and cohort.stands_in(stage, site) else ()
 
 
 def orders(
@@ -97,26 +119,30 @@ class _Search:
         Sites are asked in the order of their distance from where the stage's first flow begins, until none that is
         left can be better.
         """
-        found: list[tuple[Rank, Option]] = []
-        where = self.running.sites(self.stage)
-        for distance, site in self._sites():
-            if len(found) >= most and self.detour.least(distance) > found[most - 1][0][:2]:
+        spare = self.running.spare(self.workload.cohort, self.stage)
+        home, soonest = self.workload.origin, _soonest(spare)
+        found = [] if home.name in spare else list(self.at(home))
+        left = len(spare)
+        for distance, site in self.detour.near() if left > MOST_AT_ONCE else [(0, name) for name in spare]:
+            if len(found) >= most and self.detour.least(distance, soonest) > found[most - 1][0][:2]:
                 break
-            if any(site in sites for sites in where):
-                found = sorted([*found, *self.at(self.instance.problem.sites[site])], key=lambda each: each[0])[:most]
-        return [option for _, option in found]
-
-    def _sites(self) -> Iterator[tuple[int, str]]:
-        home, network = self.workload.origin.name, self.workload.router.network
-        if home in network.stubs:
-            yield 0, home
-        yield from self.detour.near()
+            if site in spare:
+                more = self._ranked(self.instance.problem.sites[site], spare[site])
+                found = sorted([*found, *more], key=_rank)[:most]
+                left -= 1
+                if not left:
+                    break
+        return [option for _, option in sorted(found, key=_rank)[:most]]
 
     def at(self, site: Site) -> Iterator[tuple[Rank, Option]]:
         """Yield the options at a site that may take over, with what they are sorted by."""
-        taken, pools = self.choice.options[self.stage.name].key, self.running.pools
-        here = self.workload.options_at(self.stage.name, site)
-        others = [o for o in here if o.pool is not None and o.pool.key in pools and o.key != taken]
+        if self.running.at(self.stage, site.name):
+            here = self.workload.options_at(self.stage.name, site)
+            yield from self._ranked(site, self.running.fit(self.workload.cohort, self.stage, site, here))
+
+    def _ranked(self, site: Site, options: Iterable[Option]) -> Iterator[tuple[Rank, Option]]:
+        taken = self.choice.options[self.stage.name].key
+        others = [option for option in options if option.key != taken]
         if others and self._may_take_over(site):
             for option in others:
                 rank = self.detour.rank(option)
@@ -124,14 +150,24 @@ class _Search:
                     yield rank, option
 
     def _may_take_over(self, site: Site) -> bool:
-        cohort, graph = self.workload.cohort, self.choice.graph
-        if not cohort.stands_in(self.stage, site):
+        cohort, graph, home = self.workload.cohort, self.choice.graph, self.workload.origin
+        if any(who_not(site, home)):
             return False
         # The declared graph has every flow that a candidate needs; with a fallback in it, it may have fewer.
-        if graph.replaced and not cohort.reaches(self.stage, self.workload.origin, site):
+        if graph.replaced and not cohort.reaches(self.stage, home, site):
             return False
+        if not self.workload.pipeline.spec.apart:
+            return True
         places = {name: option.site for name, option in self.choice.options.items()} | {self.stage.name: site.name}
         return _are_apart(self.instance, self.workload, graph, self.stage, places)
+
+
+def _soonest(spare: Spare) -> int:
+    return min((o.pool.service_us for options in spare.values() for o in options if o.pool is not None), default=0)
+
+
+def _rank(found: tuple[Rank, Option]) -> Rank:
+    return found[0]
 
 
 def _are_apart(instance: Instance, workload: Workload, graph: Graph, stage: Stage, places: Mapping[str, str]) -> bool:
@@ -148,13 +184,8 @@ def _are_apart(instance: Instance, workload: Workload, graph: Graph, stage: Stag
 def _elsewhere(search: _Search, kept: Collection[PoolKey]) -> Iterator[Target]:
     """Yield the other running pools that may take over a stage: those that are kept for it, then the nearest."""
     sites = search.instance.problem.sites
-    ranked = sorted(
-        pair
-        for name in {key.site for key in kept}
-        for pair in search.at(sites[name])
-        if pair[1].pool is not None and pair[1].pool.key in kept
-    ) if kept else []  # fmt: skip
-    first = [option for _, option in ranked]
+    ranked = (pair for name in {key.site for key in kept} for pair in search.at(sites[name]))
+    first = [option for _, option in sorted(ranked, key=_rank) if option.pool is not None and option.pool.key in kept]
     names = {option.key for option in first}
     rest = [option for option in search.nearest(MOST + len(first)) if option.key not in names]
     for option in [*first, *rest[:MOST]]:
@@ -182,10 +213,10 @@ def _instead(
 
 def _by_name(workload: Workload, stage: Stage, running: Running) -> Iterable[Option]:
     """Yield the options of a stage that are built in or run: at the origin, then at others by name."""
-    home, where = workload.origin, running.sites(stage)
+    home = workload.origin
     offered = (site for site in workload.cohort.candidates.offering if site.name != home.name)
     for site in (home, *offered):
-        if not stage.models or any(site.name in sites for sites in where):
+        if not stage.models or running.at(stage, site.name):
             for option in workload.options_at(stage.name, site):
                 if option.pool is None or option.pool.key in running.pools:
                     yield option

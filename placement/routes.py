@@ -164,9 +164,9 @@ class Router:
             ways.routes[hop] = None if way is None else self._route(way, label)
         return ways.routes[hop]
 
-    def way(self, a: str, b: str, label: Label, is_async: bool) -> Way | Route | None:
-        """Return the same, and not what permits it: at less cost for who asks about many and takes few."""
-        return self.route(a, b, label, is_async) if a == b else self._ways(label, is_async).paths.way(a, b)
+    def paths(self, label: Label, is_async: bool) -> Paths:
+        """Return the paths that such flows may take, without what permits them: for who asks about many."""
+        return self._ways(label, is_async).paths
 
     def near(self, a: str, label: Label, is_async: bool) -> Iterator[tuple[int, str]]:
         """Yield (round trip, site) for the sites that such a flow reaches from `a`, stubs left out, nearest first."""

@@ -231,6 +231,9 @@ class Asked(NamedTuple):
     b: Site
     label: Label
     purpose: str | None
+    retains: bool
+    queues: bool
+    failover: bool
     often: bool
 
     def ways(self) -> tuple[tuple[Site, Site, str | None], ...]:
@@ -259,6 +262,9 @@ def a_world(random: Random, questions: int = 3) -> World:
             a_site_of(random, "b"),
             a_label_of(random),
             random.choice(purposes),
+            random.random() < 0.5,
+            random.random() < 0.5,
+            random.random() < 0.5,
             index == 0,
         )
         for index in range(questions)
@@ -279,7 +285,8 @@ def planned(
         a, b, label = each.a, each.b, each.label
         for origin, site, purpose in each.ways():
             asked = decisions.stage_questions(
-                label, site, origin, purpose=purpose, retains=True, queues=True, failover=True
+                label, site, origin,
+                purpose=purpose, retains=each.retains, queues=each.queues, failover=each.failover,
             )  # fmt: skip
             yield {_as_planned(q, evaluator.decide(q), hop=False) for q in asked}
             asked = decisions.hop_questions(label, a.spec.connectivity.links[0], a, b, origin)
@@ -301,8 +308,10 @@ def checked(
         sites, label = {"a": each.a, "b": each.b}, each.label
         asker = questions.Questions(judge, Snapshot(sites, {}, {}, {}, policies, world.packs, {}))
         everything = (*label, *_joined(label))
+        kept = ("store", "backup") if each.retains or each.queues else ()
+        extra = (*kept, *(("failover",) if each.failover else ()))
         for origin, site, purpose in each.ways():
-            found = asker.placing(everything, site, origin, purpose, ("store", "backup", "failover"))
+            found = asker.placing(everything, site, origin, purpose, extra)
             found += asker.telemetry(everything, site, origin, purpose)
             yield {_as_checked(decision) for decision in found}
             yield {_as_checked(decision) for decision in asker.crossing(label, "a", "b", origin)}

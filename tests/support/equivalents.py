@@ -19,6 +19,8 @@ NOT_WAIVED = "a waiver of a permit is refused when the fleet is read"
 NO_OUTCOME = "whatever is neither a denial nor undetermined is a permit"
 NUMBER = "gives a refusal its number, and no answer; tests/placement/test_mutants_plans.py"
 PERMITS_ALONE = "only of permits is it asked whether somebody stands for them"
+UNLABELLED_ALONE = "the unlabelled atom lies below no class"
+NEVER_EMPTY = "no label is empty by the time that somebody asks; tests/sites/test_verdict.py"
 RARE = "differs only where every rule of every layer names an instrument, which is not drawn"
 ONE_HOP = "worlds ask about one hop of each origin, and the origin is in the key; two that name nobody are not tried"
 
@@ -58,6 +60,10 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_select: for clause, truth in tried if truth is not False -> for clause, truth in tried": (
             "a rule that is not about the question neither forbids, nor permits, nor asks for anything"
         ),
+        "_excused: atom.data != UNLABELLED and is_or_descends(atom.data, word.data) "
+        "-> is_or_descends(atom.data, word.data)": UNLABELLED_ALONE,
+        "_combine: (permit, *(clause for clause, _ in duties)) -> (*(clause for clause, _ in duties),)": FOR_UNTIL,
+        "_combine: (permit, *(clause for clause, _ in duties)) -> (permit,)": FOR_UNTIL,
         "_spoken_for: if country not in self._spoken -> if True": FASTER,
         "_key: None -> True": ONE_HOP,
         "_key: None -> False": ONE_HOP,
@@ -65,6 +71,10 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_key: 1 -> 0": ONE_HOP,
         "_key: (id(q.hop[0]), id(q.hop[1])) -> (id(q.hop[1]),)": ONE_HOP,
         "_key: (id(q.hop[0]), id(q.hop[1])) -> (id(q.hop[0]),)": ONE_HOP,
+    },
+    "sites.decisions": {
+        "stage_questions: label or UNKNOWN_LABEL -> label": NEVER_EMPTY,
+        "hop_questions: label or UNKNOWN_LABEL -> label": NEVER_EMPTY,
     },
     "placement.check.evaluator": {
         "asks_for_origin: return any((rule.instrument is not None or 'ORIGIN' in (rule.countries or ()) "
@@ -74,6 +84,14 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_own_layer: rule.effect == 'permit' or rule.id not in waived -> rule.id not in waived": NOT_WAIVED,
         "_own_layer: 'permit' -> 'deny'": NOT_WAIVED,
         "_weigh: 'permit' -> 'prohibit'": NO_OUTCOME,
+        "_weigh: 'permit' -> 'require'": NO_OUTCOME,
+        "_required: () if value else failing(self._ground(rule, case)) -> ()": NUMBER,
+        "_required: () if value else failing(self._ground(rule, case)) -> failing(self._ground(rule, case))": NUMBER,
+        "_permitted: selected(rule, case) is True -> selected(rule, case) is not True": NUMBER,
+        "_excused: case.atom.data != UNLABELLED and below(case.atom.data, entry.data) "
+        "-> below(case.atom.data, entry.data)": UNLABELLED_ALONE,
+        "_permitted: if selected(rule, case) is True -> if True": NUMBER,
+        "_permitted: if selected(rule, case) is True -> if False": NUMBER,
         "_permitted: missed += tests -> pass": NUMBER,
     },
     "placement.check.questions": {

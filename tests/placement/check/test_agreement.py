@@ -29,7 +29,7 @@ def test_both_evaluators_answer_the_same_about_stages_and_hops(random: Random) -
 def test_who_asks_for_a_permit_alone_gets_what_the_whole_verdict_says(random: Random) -> None:
     world = a_world(random)
     evaluator = Evaluator(world.policy, world.packs, Window(SINCE, UNTIL))
-    for a, b, label, purpose, _ in world.asked:
+    for a, b, label, purpose, *_ in world.asked:
         link = a.spec.connectivity.links[0]
         whole = decide_stage(evaluator, label, b, a, purpose=purpose), decide_hop(evaluator, label, link, a, b, a)
         alone = permit_stage(evaluator, label, b, a, purpose=purpose), permit_hop(evaluator, label, link, a, b, a)

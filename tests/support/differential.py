@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from placement.check import evaluator as checker_evaluator
 from placement.check import questions as checker_questions
+from placement.check.labels import joined_with_keys
 from placement.check.snapshot import Snapshot
 from sites import decisions as planner_decisions
 from sites import verdict as planner_verdict
@@ -307,20 +308,15 @@ def checked(
     for each in world.asked:
         sites, label = {"a": each.a, "b": each.b}, each.label
         asker = questions.Questions(judge, Snapshot(sites, {}, {}, {}, policies, world.packs, {}))
-        everything = (*label, *_joined(label))
         kept = ("store", "backup") if each.retains or each.queues else ()
         extra = (*kept, *(("failover",) if each.failover else ()))
         for origin, site, purpose in each.ways():
-            found = asker.placing(everything, site, origin, purpose, extra)
-            found += asker.telemetry(everything, site, origin, purpose)
+            found: tuple[Any, ...] = ()
+            for part in (label, joined_with_keys(label)):
+                found += asker.placing(part, site, origin, purpose, extra)
+                found += asker.telemetry(part, site, origin, purpose)
             yield {_as_checked(decision) for decision in found}
             yield {_as_checked(decision) for decision in asker.crossing(label, "a", "b", origin)}
-
-
-def _joined(label: Label) -> Label:
-    from placement.check.labels import joined_with_keys
-
-    return joined_with_keys(label)
 
 
 def _as_checked(decision: Any) -> Answer:

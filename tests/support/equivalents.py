@@ -21,8 +21,9 @@ NUMBER = "gives a refusal its number, and no answer; tests/placement/test_mutant
 PERMITS_ALONE = "only of permits is it asked whether somebody stands for them"
 UNLABELLED_ALONE = "the unlabelled atom lies below no class"
 NEVER_EMPTY = "no label is empty by the time that somebody asks; tests/sites/test_verdict.py"
+TWICE = "what is asked twice is answered alike"
 RARE = "differs only where every rule of every layer names an instrument, which is not drawn"
-ONE_HOP = "worlds ask about one hop of each origin, and the origin is in the key; two that name nobody are not tried"
+ONE_HOP = "worlds ask about one hop, and one set of activities, of each origin: what is remembered is not mistaken"
 
 EQUIVALENT: dict[str, dict[str, str]] = {
     "sites.question": {
@@ -73,6 +74,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_key: (id(q.hop[0]), id(q.hop[1])) -> (id(q.hop[0]),)": ONE_HOP,
     },
     "sites.decisions": {
+        "stage_questions: (None, 'none', site.spec.activities.get('log', site.spec.location)) -> (None, 'none')": TWICE,
         "stage_questions: label or UNKNOWN_LABEL -> label": NEVER_EMPTY,
         "hop_questions: label or UNKNOWN_LABEL -> label": NEVER_EMPTY,
     },
@@ -87,6 +89,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_weigh: 'permit' -> 'require'": NO_OUTCOME,
         "_required: () if value else failing(self._ground(rule, case)) -> ()": NUMBER,
         "_required: () if value else failing(self._ground(rule, case)) -> failing(self._ground(rule, case))": NUMBER,
+        "purpose_layer: case.purpose or '' -> case.purpose": NEVER_NONE,
+        "purpose_layer: 'permit' -> 'require'": NO_OUTCOME,
+        "purpose_layer: 'permit' -> 'prohibit'": NO_OUTCOME,
         "_permitted: selected(rule, case) is True -> selected(rule, case) is not True": NUMBER,
         "_excused: case.atom.data != UNLABELLED and below(case.atom.data, entry.data) "
         "-> below(case.atom.data, entry.data)": UNLABELLED_ALONE,
@@ -95,6 +100,14 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_permitted: missed += tests -> pass": NUMBER,
     },
     "placement.check.questions": {
+        "placing: ('placing', label, self._law(site), purpose, activities) "
+        "-> ('placing', label, self._law(site), purpose)": ONE_HOP,
+        "crossing: ('crossing', label, self._snapshot.crossing(a, b)) "
+        "-> ('crossing', self._snapshot.crossing(a, b))": ONE_HOP,
+        "crossing: ('crossing', label, self._snapshot.crossing(a, b)) -> ('crossing', label)": ONE_HOP,
+        "parties_at: for role in named if role not in EXPECTED_ROLES -> for role in named": TWICE,
+        "placing: ('placing', label, self._law(site), purpose, activities) "
+        "-> (label, self._law(site), purpose, activities)": "keys of other questions are shorter",
         "crossing: ('crossing', label, self._snapshot.crossing(a, b)) -> (label, self._snapshot.crossing(a, b))": (
             "keys of other questions are longer"
         ),

@@ -57,9 +57,11 @@ def is_small(problem: Problem) -> bool:
 
 
 def _reasons(instance: Instance, solution: Solution, *, is_explained: bool) -> Mapping[str, Reason]:
-    if is_explained:
+    """Return why workloads are lacking; of a searched plan the kind alone, and `explain` finds the causes of one."""
+    if is_explained and solution.impossible is None:
         return explanations(instance, solution.choices, solution.failures)
-    return dict.fromkeys(instance.workloads, Reason("crowded", (), is_complete=False))
+    proved = solution.impossible or frozenset()
+    return {n: Reason("impossible" if n in proved else "crowded", (), is_complete=False) for n in instance.workloads}
 
 
 def _searched(instance: Instance, held: Current | None, watch: Watch) -> Solution:

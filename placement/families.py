@@ -98,7 +98,7 @@ def _latency(bench: Bench, what: str, rest: Change) -> Levers:
             now,
             ceil(latency_us(workload, way.choice)),
             lambda limit: Change(f"latency >= {duration(limit)}", changes.latency(name, limit)),
-            guess=soonest_us(bench.problem, workload, graph),
+            guess=soonest_us(free.of(bench.problem), workload, graph),
         )
 
 

@@ -66,7 +66,18 @@ def solve(instance: Instance, *, current: Current | None, watch: Watch) -> Solut
     choices, packing = decode(compiled, instance, found.placing, found.packing)
     cost = tally(instance, choices).per_hour
     bound = max(Fraction(0), min(Fraction(lower.per_hour), cost))
-    return Solution(choices, packing, bound, False, found.work + lower.work, bound_over=lower.over)
+    work = found.work + lower.work
+    return Solution(choices, packing, bound, False, work, (), lower.over, _impossible(compiled, found.placing))
+
+
+def _impossible(compiled: Compiled, placing: Placing) -> frozenset[str]:
+    """Return who is unplaced or degraded and could do no better alone in an empty fleet."""
+    from placement.bound.lower import improvable
+
+    layout = compiled.layout
+    lacking = placing.shape != layout.shapes.first[layout.works.pipeline]
+    hopeless = lacking & ~improvable(layout, placing)
+    return frozenset(name for name, is_so in zip(compiled.workloads, hopeless.tolist(), strict=True) if is_so)
 
 
 def _refuse_survivors(instance: Instance) -> None:

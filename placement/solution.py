@@ -67,6 +67,7 @@ class Solution:
         work: a measure of effort that no clock enters.
         failures: what happens after each loss that touches a workload with `survive: 1`, in order.
         bound_over: whether the bound covers all plans, or those that serve the same workloads.
+        impossible: ids of workloads that are lacking and proved to be so in an empty fleet; None when nobody looked.
     """
 
     choices: Mapping[str, Choice]
@@ -76,6 +77,7 @@ class Solution:
     work: int
     failures: tuple[Failure, ...] = ()
     bound_over: Literal["all", "set"] = "all"
+    impossible: frozenset[str] | None = None
 
 
 @dataclass(slots=True)

@@ -23,8 +23,6 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from placement.search.engine import search
-
 from benchmarks.placement import peers
 from benchmarks.placement.plot import plot
 from placement.bound import bound
@@ -32,6 +30,7 @@ from placement.large import efforts
 from placement.problem import read_problem
 from placement.rulings import Rulings
 from placement.search.compilation import compile_layout
+from placement.search.engine import search
 from placement.search.layout import NOWHERE, Layout, Placing
 from placement.search.state import COST, placing_of
 from tools.fleets import write_fleet

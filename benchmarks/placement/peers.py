@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from placement.search.address import by_address
 from placement.search.changes import BYTES_PER_GB, DONE, SECONDS_PER_HOUR, put, undo
 from placement.search.index import Index, index_of

@@ -65,11 +65,11 @@ def _lacking(plan: Plan) -> Iterator[dict[str, Any]]:
     """Yield who is not served as declared, the unplaced first."""
     for unplaced in plan.unplaced:
         yield {"id": unplaced.id, "status": "unplaced", "kind": unplaced.kind, "causes": unplaced.causes,
-               "repairs": unplaced.repairs}  # fmt: skip
+               "complete": unplaced.causes_complete, "repairs": unplaced.repairs}  # fmt: skip
     for workload in plan.workloads:
         if workload.status == "degraded":
             yield {"id": workload.id, "status": "degraded", "kind": workload.kind, "causes": workload.causes,
-                   "repairs": getattr(workload, "repairs", ())}  # fmt: skip
+                   "complete": workload.causes_complete, "repairs": workload.repairs}  # fmt: skip
 
 
 def _pipelines(plan: Plan) -> Iterator[dict[str, Any]]:

@@ -81,10 +81,20 @@ def bound(
 
 def _is_best(layout: Layout, placing: Placing) -> bool:
     """Return whether whoever is unplaced or degraded could do no better in an empty fleet."""
+    return not improvable(layout, placing).any()
+
+
+def improvable(layout: Layout, placing: Placing) -> NDArray[np.bool_]:
+    """Return by workload whether it is unplaced or degraded and might do better alone in an empty fleet.
+
+    Who is lacking and not improvable is proved to be so: the relaxation serves whoever can be served.
+    """
     declared = layout.shapes.first[layout.works.pipeline]
     ids = np.flatnonzero(placing.shape != declared)
     better = np.where(placing.shape == NOWHERE, NOWHERE, declared).astype(np.int32)
-    return not _can_be_served(layout, ids, placing._replace(shape=better)).any()
+    found: NDArray[np.bool_] = np.zeros(len(placing.shape), np.bool_)
+    found[ids] = _can_be_served(layout, ids, placing._replace(shape=better))
+    return found
 
 
 def _can_be_served(layout: Layout, ids: NDArray[np.int64], placing: Placing | None) -> NDArray[np.bool_]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Step = tuple[int, Fraction, tuple[str, ...]]
 """Round trip in microseconds, price per GB, and the sites in order: the less, the better."""
 
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """A path: its sites, round trip in microseconds, price per GB, and the bit/s of its least full hop."""

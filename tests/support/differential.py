@@ -175,7 +175,7 @@ def a_label_of(random: Random) -> Label:
     """Return a label of one to three classes, or now and then the unlabelled one."""
     return (
         UNKNOWN_LABEL
-        if random.random() < 0.1
+        if random.random() < 0.15
         else join((an_atom_of(random),) for _ in range(random.choice((1, 1, 1, 2, 3))))
     )
 
@@ -200,7 +200,7 @@ def a_policy_of(random: Random) -> tuple[Policy, dict[str, Pack]]:
     policy = a_policy(
         packs=[*names, *(["org-default"] if random.random() < 0.1 else [])],
         adopt=adopted,
-        instruments=[an_instrument_of(random) for _ in range(random.randint(0, 4))],
+        instruments=[an_instrument_of(random) for _ in range(random.choice((0, 1, 3, 6)))],
         noPack=[
             {"country": random.choice(COUNTRIES), "until": random.choice(DAYS), "reason": "r", "by": "b",
              **perhaps(random, 0.5, data=lambda: random.choice(CLASSES))}
@@ -216,7 +216,7 @@ def a_policy_of(random: Random) -> tuple[Policy, dict[str, Pack]]:
 def an_instrument_of(random: Random) -> Shape:
     """Return an instrument between two of the names that a world knows."""
     ends = perhaps(
-        random, 0.75, **{"from": lambda: random.choice(DAYS[:3]), "until": lambda: random.choice(DAYS[2:])},
+        random, 0.85, **{"from": lambda: random.choice(DAYS[:3]), "until": lambda: random.choice(DAYS[2:])},
         basis=lambda: random.choice(BASES),
     )  # fmt: skip
     return {

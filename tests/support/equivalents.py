@@ -105,6 +105,18 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "crossing: ('crossing', label, self._snapshot.crossing(a, b)) "
         "-> ('crossing', self._snapshot.crossing(a, b))": ONE_HOP,
         "crossing: ('crossing', label, self._snapshot.crossing(a, b)) -> ('crossing', label)": ONE_HOP,
+        "telemetry: place is None or place == 'none' -> place == 'none'": TWICE,
+        "telemetry: ('telemetry', label, self._law(site), purpose) -> (label, self._law(site), purpose)": (
+            "keys of other questions are longer"
+        ),
+        "law_of: self._law(origin) if self._judge.asks_for_origin else None -> self._law(origin)": FASTER,
+        "law_of: None -> True": FASTER,
+        "law_of: None -> False": FASTER,
+        "_of_label: if key not in self._labels -> if True": FASTER,
+        "_remember: if key not in self._known -> if True": FASTER,
+        "_on_hop: (atom, 'transit', self._snapshot.crossing(a, b)) -> (atom, self._snapshot.crossing(a, b))": FASTER,
+        "_on_hop: (atom, 'transit', self._snapshot.crossing(a, b)) -> (atom, 'transit')": ONE_HOP,
+        "_on_hop: 'transit' -> 'process'": FASTER,
         "parties_at: for role in named if role not in EXPECTED_ROLES -> for role in named": TWICE,
         "placing: ('placing', label, self._law(site), purpose, activities) "
         "-> (label, self._law(site), purpose, activities)": "keys of other questions are shorter",

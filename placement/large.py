@@ -43,7 +43,7 @@ class Efforts:
 def efforts(layout: Layout) -> Efforts:
     """Return how much work a layout is worth: about a second for a hundred sites, two minutes for twenty thousand."""
     stages = len(layout.works.wanted)
-    return Efforts(search=20_000_000 + 4_000 * stages, bound=100 * len(layout.works.origin))
+    return Efforts(search=20_000_000 + 4_000 * stages, bound=10_000_000 + 1_000 * stages)
 
 
 def solve(instance: Instance, *, current: Current | None, watch: Watch) -> Solution:

@@ -117,14 +117,16 @@ class _Search:
         """Return the first few other pools: by latency, then by the time of the stage and its flows, then by key.
 
         Sites are asked in the order of their distance from where the stage's first flow begins, until none that is
-        left can be better.
+        left can be better, or hold the objective.
         """
         spare = self.running.spare(self.workload.cohort, self.stage)
         home, soonest = self.workload.origin, _soonest(spare)
-        found = [] if home.name in spare else list(self.at(home))
+        limit = float("inf") if self.workload.limit_us is None else self.workload.limit_us
+        found = [] if home.name in spare else sorted(self.at(home), key=_rank)
         left = len(spare)
         for distance, site in self.detour.near() if left > MOST_AT_ONCE else [(0, name) for name in spare]:
-            if len(found) >= most and self.detour.least(distance, soonest) > found[most - 1][0][:2]:
+            least = self.detour.least(distance, soonest)
+            if least[0] > limit or (len(found) >= most and least > found[most - 1][0][:2]):
                 break
             if site in spare:
                 more = self._ranked(self.instance.problem.sites[site], spare[site])

@@ -60,8 +60,9 @@ def _reasons(instance: Instance, solution: Solution, *, is_explained: bool) -> M
     """Return why workloads are lacking; of a searched plan the kind alone, and `explain` finds the causes of one."""
     if is_explained and solution.impossible is None:
         return explanations(instance, solution.choices, solution.failures)
-    proved = solution.impossible or frozenset()
-    return {n: Reason("impossible" if n in proved else "crowded", (), is_complete=False) for n in instance.workloads}
+    proved, choices = solution.impossible or frozenset(), solution.choices
+    lacking = (name for name in instance.workloads if name not in choices or choices[name].is_degraded)
+    return {name: Reason("impossible" if name in proved else "crowded", (), is_complete=False) for name in lacking}
 
 
 def _searched(instance: Instance, held: Current | None, watch: Watch) -> Solution:

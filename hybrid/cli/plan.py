@@ -54,7 +54,7 @@ def plan(
     problem = problem_at(fleet, since, until)
     with watching() as watch:
         made = decide(problem, current=before, rebalance=rebalance, watch=watch)
-    if watch.is_stopped:
+    if watch.is_stopped and made.cost.gap != 0:
         err().print("stopped: this is the best plan so far, and not the best that could be found", style="yellow")
     if to is not None:
         write(to, made.chunks())

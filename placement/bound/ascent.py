@@ -11,9 +11,10 @@ from placement.bound.blocks import Shares, ascend_all, slope_of
 from placement.bound.frame import Frame, Local, frame_of, local_of, needs_of
 from placement.bound.market import Market, market_of, pull, quote, shares_of, shift, slope_of_market, take
 from placement.bound.paid import paid
+from placement.bound.scanning import close_all_late, fill
 from placement.bound.serving import Room, room_of
 from placement.bound.starting import first_shares, seats, top_of
-from placement.bound.tables import Tables, fill, first_order, sort_again, tables_of
+from placement.bound.tables import Tables, first_order, reprice, tables_of
 from placement.search.address import by_address
 from placement.search.layout import NOWHERE
 
@@ -28,6 +29,9 @@ FIRST_STEPS, STEPS = 60, 10
 
 MOST_RISES, PATIENCE, SHORTEST = 2000, 10, 1e-2
 """Moves of the prices of shared pools; moves without progress after which they are halved; and when to stop that."""
+
+GIVE = 0.1
+"""Part of the cost of a stage elsewhere that may be left uncharged on the way up; see `look`."""
 
 KEEP = 0.7
 """How much of the direction of a move is that of the last one."""
@@ -98,26 +102,17 @@ class Ascent:
         """Return the start of a bound over these workloads, sorted."""
         frame = frame_of(layout, ids, placing)
         tables = tables_of(layout, frame)
-        paid = np.zeros(len(layout.works.remote_pool))
-        seen = fill(
-            by_address(layout),
-            by_address(frame),
-            by_address(tables),
-            paid,
-            first_order(layout, paid),
-            0,
-            len(frame.members),
-        )
+        close_all_late(by_address(layout), by_address(frame), by_address(tables))
         local = local_of(layout, frame, tables.is_open)
         market = market_of(layout, frame, local, needs_of(layout.pools, layout.groups))
-        unit = np.zeros(len(layout.pools.site))
+        paid, unit = np.zeros(len(layout.works.remote_pool)), np.zeros(len(layout.pools.site))
         quote(by_address(market), paid, unit)
         shares = first_shares(layout, local, placing)
         seat, top = seats(layout, placing), top_of(layout, frame, local, placing)
+        room = room_of(frame, len(layout.works.own_pool))
         return cls(
-            layout, placing, frame, local, market, slope_of_market(market), tables,
-            room_of(frame, len(layout.works.own_pool)), shares, slope_of(shares), seat, paid, unit,
-            first_order(layout, paid), top, work=seen,
+            layout, placing, frame, local, market, slope_of_market(market), tables, room, shares, slope_of(shares),
+            seat, paid, unit, first_order(layout, paid), top,
         )  # fmt: skip
 
     def rise(self) -> bool:
@@ -146,10 +141,11 @@ class Ascent:
     def _reprice(self) -> None:
         """Quote prices, sort options by them, and fill the tables."""
         works = self.layout.works
+        before = self.paid.copy()
         quote(self.by.market, self.paid, self.unit)
-        sort_again(self.order, works.remote_first, self.paid)
+        reprice(self.by.tables, self.order, works.remote_first, self.paid, before)
         self.work += fill(
-            self.by.layout, self.by.frame, self.by.tables, self.paid, self.order, 0, len(self.frame.members)
+            self.by.layout, self.by.frame, self.by.tables, self.paid, self.order, GIVE, 0, len(self.frame.members)
         )
         load = np.maximum(0.0, np.repeat(works.wanted, np.diff(works.own_first)) - 1.0)
         self.room.price[:] = np.where(works.own_pool == NOWHERE, 0.0, load * np.append(self.unit, 0.0)[works.own_pool])

@@ -17,13 +17,10 @@ from placement.bound.serving import Room, serve
 from placement.search.layout import NOWHERE
 
 if TYPE_CHECKING:
-    from numpy import float64, int64
+    from numpy import float64
     from numpy.typing import NDArray
 
     from placement.bound.tables import Tables
-
-UNBOUNDED = 1 << 40
-"""More replicas than any pool has."""
 
 PATIENCE = 6
 """Steps without progress after which they are halved."""
@@ -39,17 +36,15 @@ SHORTEST = 1e-3
 
 
 class Shares(NamedTuple):
-    """Multipliers, and the numbers of replicas between which they hold.
+    """Multipliers.
 
     Attributes:
-        alpha, low, high: by place. beta: by user. lean: [private group, kind], worth per hour of its whole capacity.
+        alpha: by place. beta: by user. lean: [private group, kind], worth per hour of its whole capacity.
     """
 
     alpha: NDArray[float64]
     beta: NDArray[float64]
     lean: NDArray[float64]
-    low: NDArray[int64]
-    high: NDArray[int64]
 
 
 @njit(cache=True, nogil=True)
@@ -72,7 +67,7 @@ def ascend(
         for m in range(frame.blocks[block], frame.blocks[block + 1]):
             value += serve(frame, tables, room, m)
         if value == np.inf:
-            return np.inf, done
+            return 0.0, done  # nobody could be served so: nothing is claimed
         added, steep = climb(local, shares, slope, room, block)
         value += added
         since = 0 if value > best + 1e-6 * abs(best) else since + 1
@@ -96,7 +91,7 @@ def charge(frame: Frame, local: Local, shares: Shares, room: Room, block: int) -
         cost = replica(local, shares, place)
         for user in range(local.first_user[place], local.first_user[place + 1]):
             paid = cost * (shares.alpha[place] * local.fill[user] + shares.beta[user])
-            room.price[local.use[user]] = paid if shares.high[place] > 0 and local.is_open[user] else np.inf
+            room.price[local.use[user]] = paid if local.is_open[user] else np.inf
 
 
 @njit(cache=True, nogil=True)
@@ -111,7 +106,7 @@ def replica(local: Local, shares: Shares, place: int) -> float:
 
 @njit(cache=True, nogil=True)
 def climb(local: Local, shares: Shares, slope: Shares, room: Room, block: int) -> tuple[float, float]:
-    """Return (what replicas and capacity add to a block's bound, square of the slope); the slope is written."""
+    """Return (what capacity adds to a block's bound, square of the slope); the slope is written."""
     added, steep = 0.0, 0.0
     for group in range(local.first_group[block], local.first_group[block + 1]):
         for kind in range(KINDS):
@@ -119,19 +114,16 @@ def climb(local: Local, shares: Shares, slope: Shares, room: Room, block: int) -
             added -= shares.lean[group, kind]
     for place in range(local.first_place[block], local.first_place[block + 1]):
         cost, group = replica(local, shares, place), local.host[place]
-        given, load, counted = shares.alpha[place], 0.0, 0.0
+        load, counted = 0.0, 0.0
         begin, end = local.first_user[place], local.first_user[place + 1]
         for user in range(begin, end):
-            given += shares.beta[user]
             load += room.taken[local.use[user]] * local.fill[user]
             counted += room.taken[local.use[user]] * shares.beta[user]
-        least = shares.low[place] if given <= 1.0 + SPARE else shares.high[place]
-        added += cost * least * (1.0 - given)
-        counted += shares.alpha[place] * load + least * (1.0 - given)
-        slope.alpha[place] = load - least
+        counted += shares.alpha[place] * load
+        slope.alpha[place] = load
         steep += cost * slope.alpha[place] ** 2
         for user in range(begin, end):
-            slope.beta[user] = room.taken[local.use[user]] - least
+            slope.beta[user] = room.taken[local.use[user]]
             steep += cost * slope.beta[user] ** 2
         if group != NOWHERE:
             for kind in range(KINDS):
@@ -154,8 +146,7 @@ def move(local: Local, shares: Shares, slope: Shares, block: int, step: float) -
         shares.alpha[place] = max(0.0, shares.alpha[place] + step * slope.alpha[place])
         for user in range(local.first_user[place], local.first_user[place + 1]):
             shares.beta[user] = max(0.0, shares.beta[user] + step * slope.beta[user])
-        if shares.high[place] >= UNBOUNDED:
-            into_simplex(local, shares, place)
+        into_simplex(local, shares, place)
 
 
 @njit(cache=True, nogil=True)
@@ -227,4 +218,4 @@ def ascend_all(
 def slope_of(shares: Shares) -> Shares:
     """Return room for the slope of these shares."""
     alpha, beta, lean = (np.zeros_like(part) for part in (shares.alpha, shares.beta, shares.lean))
-    return Shares(alpha, beta, lean, shares.low, shares.high)
+    return Shares(alpha, beta, lean)

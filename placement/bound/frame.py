@@ -52,7 +52,7 @@ class Local(NamedTuple):
         first_user: by place (+1), range of users. use, fill: by user, its own option, and replicas that it fills.
         is_open: by user, 0 when the option is too slow whatever the rest.
         first_group: by block (+1), range of `group`, the origin's hardware groups that none but local pools use.
-        group: id. worth: by such group, price of its dearest replica: the pace at which its multipliers move.
+        group: id. worth: by such group, price of all its nodes (see `worth_of`).
         host: by place, which of these groups it lies on; NOWHERE when others share that group.
         need: [place, kind], fraction that a replica takes of all nodes of its group together.
     """
@@ -140,8 +140,6 @@ def local_of(layout: Layout, frame: Frame, is_open: NDArray[int8]) -> Local:
     pool = users[starts]
     wanted = np.maximum(0.0, works.wanted[slot_of[use]] - 1.0)
     first_group, group, host = _private_groups(layout, frame, is_local, pool)
-    worth = np.zeros(len(layout.groups.site))
-    np.maximum.at(worth, pools.group, pools.price)
     return Local(
         first_place=np.searchsorted(block[starts], np.arange(len(frame.blocks))).astype(np.int64),
         pool=pool.astype(np.int32),
@@ -152,7 +150,7 @@ def local_of(layout: Layout, frame: Frame, is_open: NDArray[int8]) -> Local:
         is_open=is_open[use],
         first_group=first_group,
         group=group,
-        worth=worth[group],
+        worth=worth_of(pools, layout.groups)[group],
         host=host,
         need=needs_of(pools, layout.groups)[pool],
     )
@@ -193,3 +191,11 @@ def needs_of(pools: Pools, groups: Groups) -> NDArray[float64]:
     fractions = zip(taken, there, strict=True)
     parts = [np.maximum(0, take) / np.maximum(1, nodes * has[pools.group]) for take, has in fractions]
     return np.stack(parts, axis=1).reshape(len(pools.site), KINDS).astype(np.float64)
+
+
+def worth_of(pools: Pools, groups: Groups) -> NDArray[float64]:
+    """Return by group what filling it costs per hour: the scale of its multipliers, and so the pace of their moves."""
+    most = np.maximum(needs_of(pools, groups).max(axis=1, initial=0.0), 1e-9)
+    worth = np.zeros(len(groups.site))
+    np.maximum.at(worth, pools.group, pools.price / most)
+    return worth

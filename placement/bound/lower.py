@@ -24,8 +24,9 @@ import numpy as np
 
 from placement.bound.ascent import Ascent
 from placement.bound.frame import frame_of
+from placement.bound.scanning import close_all_late, fill
 from placement.bound.serving import room_of, serve_all
-from placement.bound.tables import fill, first_order, tables_of
+from placement.bound.tables import first_order, tables_of
 from placement.search.address import by_address
 from placement.search.layout import NOWHERE
 
@@ -105,7 +106,8 @@ def _can_be_served(layout: Layout, ids: NDArray[np.int64], placing: Placing | No
     tables = tables_of(layout, frame)
     paid = np.zeros(len(layout.works.remote_pool))
     by = by_address(frame), by_address(tables)
-    fill(by_address(layout), *by, paid, first_order(layout, paid), 0, len(frame.members))
+    close_all_late(by_address(layout), *by)
+    fill(by_address(layout), *by, paid, first_order(layout, paid), 0.0, 0, len(frame.members))
     room = room_of(frame, len(layout.works.own_pool))
     room.price[tables.is_open == 0] = np.inf
     least = serve_all(*by, by_address(room))

@@ -13,9 +13,9 @@ import numpy as np
 from numba import njit
 
 from placement.bound.blocks import SPARE
-from placement.bound.frame import KINDS, Frame, Local, firsts, spans
+from placement.bound.frame import KINDS, Frame, Local, firsts, spans, worth_of
 from placement.bound.serving import Room
-from placement.bound.tables import MOST_FLOWS, Tables, neighbours
+from placement.bound.tables import Tables, neighbours
 from placement.search.layout import NOWHERE
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Market(NamedTuple):
     Attributes:
         pool, cost, throughput: by stall; price of a replica per hour, units of load rounded up.
         first_bid: by stall (+1), range of bids. option: by bid. weight: by bid, one over the load of its (kind, slot).
-        group: by stall. need: [stall, kind]. worth: by group, price of its dearest replica.
+        group: by stall. need: [stall, kind]. worth: by group, price of all its nodes.
         alpha, beta, lean: shares, as in `placement.bound.blocks.Shares`; `lean` is by (group, kind) of all groups.
     """
 
@@ -67,8 +67,7 @@ def market_of(layout: Layout, frame: Frame, local: Local, need: NDArray[float64]
     is_shared = np.ones(len(pools.site), np.bool_)
     is_shared[local.pool] = False
     pool = np.flatnonzero(is_shared)
-    worth = np.zeros(len(layout.groups.site))
-    np.maximum.at(worth, pools.group[pool], pools.price[pool])
+    worth = worth_of(pools, layout.groups)
     counts = np.bincount(works.remote_pool[option], minlength=len(pools.site))[pool]
     return Market(
         pool, pools.price[pool], (pools.throughput[pool] + 1.0).astype(np.float64), firsts(counts), option, weight,
@@ -102,8 +101,7 @@ def take(
     layout: Layout, frame: Frame, tables: Tables, room: Room, asked: NDArray[float64], loads: NDArray[float64]
 ) -> None:
     """Write the units of load that the last evaluation asks by option elsewhere, and of pools by own options."""
-    works, shapes = layout.works, layout.shapes
-    flows = np.empty(MOST_FLOWS + 1, np.int64)
+    works = layout.works
     asked[:] = 0.0
     loads[:] = 0.0
     for m in range(len(frame.members)):
@@ -117,9 +115,9 @@ def take(
                     if works.own_pool[use] != NOWHERE:
                         loads[works.own_pool[use]] += frame.load[step]
             if not is_own:
-                chosen = neighbours(shapes, frame.shape[row], step - first, room.split[m], flows)
-                if tables.option[step, chosen] != NOWHERE:
-                    asked[tables.option[step, chosen]] += frame.load[step]
+                option = tables.option[tables.first_set[step] + neighbours(tables, step, room.split[m])]
+                if option != NOWHERE:
+                    asked[option] += frame.load[step]
 
 
 @njit(cache=True, nogil=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from placement.bound.tables import flow_between
+from placement.bound.scanning import flow_between
 from placement.search.layout import NOWHERE
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from placement.bound.blocks import UNBOUNDED, Shares
+from placement.bound.blocks import Shares
 from placement.bound.frame import KINDS, Frame, Local
 from placement.bound.paid import paid
 from placement.search.address import by_address
@@ -34,7 +34,7 @@ def first_shares(layout: Layout, local: Local, placing: Placing | None) -> Share
         among = np.where(np.repeat(many > 0, sizes), is_used, 1.0)
         beta = among * np.repeat((1.0 - alpha) / np.where(many > 0, many, sizes), sizes)
     lean = np.zeros((len(local.group), KINDS))
-    return Shares(alpha, beta, lean, np.zeros(count, np.int64), np.full(count, UNBOUNDED, np.int64))
+    return Shares(alpha, beta, lean)
 
 
 def seats(layout: Layout, placing: Placing | None) -> NDArray[int64]:

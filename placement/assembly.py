@@ -10,10 +10,10 @@ from importlib.metadata import version
 
 from placement.candidates import PoolKey
 from placement.capacity import Place
-from placement.causes import Reason
 from placement.check import checker_digest
 from placement.check.inputs import CHECKER
 from placement.cost import money
+from placement.explanation.causes import Reason
 from placement.fallback_order import Running, Target, orders
 from placement.graph import Edge
 from placement.instance import Instance, Workload

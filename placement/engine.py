@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from placement import exact, large
+from placement import large
 from placement.assembly import assemble
-from placement.causes import Reason
 from placement.errors import PlacementError
+from placement.exact import engine as exact
+from placement.exact.model import Current, Move
+from placement.explanation.causes import Reason
+from placement.explanation.repairs import explanations
 from placement.instance import Instance, instance_of
-from placement.model import Current, Move
 from placement.plan import Plan
 from placement.problem import Problem
-from placement.repairs import explanations
 from placement.solution import Solution, tally
 from placement.watch import Progress, Watch
 

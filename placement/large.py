@@ -14,8 +14,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from placement.errors import PlacementError
+from placement.exact.model import Current
 from placement.instance import Instance
-from placement.model import Current
 from placement.solution import Solution, tally
 from placement.watch import Progress, Watch
 

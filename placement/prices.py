@@ -11,21 +11,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from placement import changes
-from placement.bench import Bench, Change, Court, UndecidedError, without
 from placement.cost import money
 from placement.engine import is_small
 from placement.errors import PlacementError
-from placement.exact import solve
+from placement.exact.engine import solve
+from placement.explanation import alterations as changes
+from placement.explanation.court import Bench, Change, Court, UndecidedError, without
+from placement.explanation.legal_relaxations import LEGAL
+from placement.explanation.relaxations import RELAXATIONS
+from placement.explanation.standing import choice_of, failures_of
 from placement.graph import ANSWER, INPUT
 from placement.instance import Instance, Workload, instance_of
-from placement.legal_relaxations import LEGAL
 from placement.plan import Plan
 from placement.problem import Problem
-from placement.relaxations import RELAXATIONS
 from placement.rulings import Rulings
 from placement.solution import Choice, Failure, tally
-from placement.standing import choice_of, failures_of
 from sites.country import country_of
 from sites.policy import Policy
 from sites.quantity import HOURS_PER_MONTH

@@ -18,12 +18,12 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
 from placement.engine import plan
-from placement.explanation import views, why_not
-from placement.path import path_of
+from placement.explanation.path import path_of
+from placement.explanation.repairs import explanation
+from placement.explanation.standing import Standing
+from placement.explanation.why import views, why_not
 from placement.plan import Plan
 from placement.problem import read_problem
-from placement.repairs import explanation
-from placement.standing import Standing
 
 SINCE, UNTIL = dt.date(2026, 12, 1), dt.date(2027, 2, 28)
 MOST = 40

@@ -13,9 +13,9 @@ from hybrid.cli.console import REFUSED, Output, OutputOption, emit, next_step, o
 from hybrid.errors import InputError
 
 if TYPE_CHECKING:
+    from placement.explanation.review import Review
     from placement.plan import Plan
     from placement.problem import Problem
-    from placement.review import Review
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -56,7 +56,7 @@ def diff(
 
 
 def _two_plans(before: Plan, after: Plan, output: Output) -> None:
-    from placement.difference import difference
+    from placement.explanation.difference import difference
 
     found = difference(before, after)
     emit(output, found.to_json(), lambda: _print(found.lines() if found else ["nothing that runs differs"]))
@@ -76,8 +76,8 @@ def _posed(before: Path, after: Path, since: dt.datetime | None, until: dt.datet
 def _reviewed(made: Plan, problem: Problem, *, only_legal: bool) -> Review:
     """Return what the fleet does to the plan; nothing is planned where no input differs."""
     from placement.engine import plan as decide
+    from placement.explanation.review import review
     from placement.instance import instance_of
-    from placement.review import review
 
     instance = instance_of(problem)
     if only_legal:

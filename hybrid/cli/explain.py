@@ -12,8 +12,8 @@ from hybrid.cli.console import Output, OutputOption, emit, next_step, out
 from hybrid.errors import InputError
 
 if TYPE_CHECKING:
-    from placement.bench import Court
-    from placement.explanation import StageView, WhyNot
+    from placement.explanation.court import Court
+    from placement.explanation.why import StageView, WhyNot
     from placement.plan import Plan
     from placement.problem import Problem
 
@@ -118,8 +118,8 @@ def _summary_lines(made: Plan) -> Iterator[str]:
 
 
 def _not_there(made: Plan, problem: Problem, workload: str, stage: str, site: str, output: Output) -> None:
-    from placement.explanation import why_not
-    from placement.standing import Standing
+    from placement.explanation.standing import Standing
+    from placement.explanation.why import why_not
 
     answer = why_not(Standing(problem, made).court(workload), workload, stage, site)
     emit(output, _answer_json(answer), lambda: _print(_answer(answer)))
@@ -150,9 +150,9 @@ def _answer(answer: WhyNot) -> Iterator[str]:
 
 
 def _show(made: Plan, problem: Problem, workload: str, stage: str | None, output: Output) -> None:
-    from placement.explanation import views
-    from placement.path import path_of
-    from placement.standing import Standing
+    from placement.explanation.path import path_of
+    from placement.explanation.standing import Standing
+    from placement.explanation.why import views
 
     court = Standing(problem, made).court(workload)
     made = _with_reason(made, court, workload)
@@ -179,7 +179,7 @@ def _show(made: Plan, problem: Problem, workload: str, stage: str | None, output
 def _with_reason(made: Plan, court: Court, workload: str) -> Plan:
     """Return the plan with all reasons of a workload: a large plan leaves numbers and repairs to who asks."""
     from hybrid.cli.reasons import who
-    from placement.repairs import explanation, with_reason
+    from placement.explanation.repairs import explanation, with_reason
 
     found = next((found for _, found in who(made) if found.id == workload), None)
     if found is None or (found.causes_complete and len(found.numbers) == len(found.causes)):

@@ -149,7 +149,7 @@ def _costs(made: Plan) -> Iterator[str]:
 
 
 def _refuse_changes(before: Plan, made: Plan) -> None:
-    from placement.difference import difference
+    from placement.explanation.difference import difference
 
     changes = difference(before, made)
     if changes:

@@ -13,9 +13,9 @@ from hybrid.cli.console import Output, OutputOption, emit, next_step, out
 from hybrid.errors import InputError
 
 if TYPE_CHECKING:
+    from placement.explanation.review import Review
     from placement.plan import Plan
     from placement.problem import Problem
-    from placement.review import Review
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -43,9 +43,9 @@ def whatif(
     from hybrid.cli.fleet_of import problem_of
     from hybrid.cli.reasons import who
     from placement.engine import plan as decide
+    from placement.explanation.review import review
     from placement.instance import instance_of
     from placement.plan import read_plan
-    from placement.review import review
 
     made = read_plan(plan)
     given = {
@@ -59,7 +59,7 @@ def whatif(
     for kind, text in supposed:
         problem = _supposed(problem, kind, text)
     if end_waivers:
-        from placement.supposition import without_waivers
+        from placement.explanation.supposition import without_waivers
 
         problem = without_waivers(problem)
     then = decide(problem, current=made, is_explained=False)
@@ -82,8 +82,8 @@ def _print(lines: Iterator[str]) -> None:
 
 def _explained(problem: Problem, then: Plan, found: Review) -> Plan:
     """Return the plan with the reasons of some that fare worse: of each pipeline, one unplaced and one degraded."""
-    from placement.repairs import explanation, with_reason
-    from placement.standing import Standing
+    from placement.explanation.repairs import explanation, with_reason
+    from placement.explanation.standing import Standing
 
     speaks: dict[tuple[str, str], str] = {}
     for status in found.difference.statuses if found.difference is not None else ():
@@ -108,7 +108,7 @@ def _lines(found: Review, told: Plan) -> Iterator[str]:
 
 def _supposed(problem: Problem, kind: str, text: str) -> Problem:
     """Return the problem with one supposition. Raises PlacementError or InputError for one that means nothing."""
-    from placement import supposition
+    from placement.explanation import supposition
 
     plain = {
         "lose": supposition.without_site, "lose_link": supposition.without_link, "repeal": supposition.without_permit,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from placement.model import Current, Move
+from placement.exact.model import Current, Move
 from placement.search.compiled import Compiled
 from placement.search.layout import NOWHERE, Placing
 

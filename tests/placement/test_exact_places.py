@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from placement.check import check as checked
-from placement.exact import solve
+from placement.exact.engine import solve
 from placement.instance import instance_of
 from placement.problem import Problem
 from placement.solution import Choice, Solution

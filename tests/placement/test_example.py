@@ -11,10 +11,10 @@ import pytest
 
 from placement.check import check
 from placement.engine import plan
-from placement.explanation import why_not
+from placement.explanation.standing import Standing
+from placement.explanation.why import why_not
 from placement.plan import Plan, parse_plan
 from placement.problem import KINDS, Problem, read_problem
-from placement.standing import Standing
 from sites.fleet import read_fleet
 
 CLINICS = Path(str(files("sites") / "examples" / "clinics"))

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from placement.bench import AS_IT_IS, Bench, Change, Court, pinned, without
-from placement.causes import minimal_sets
 from placement.engine import plan
-from placement.exact import solve
-from placement.families import LEVERS, UNTOUCHED, levers, of_rate
+from placement.exact.engine import solve
+from placement.explanation.causes import minimal_sets
+from placement.explanation.court import AS_IT_IS, Bench, Change, Court, pinned, without
+from placement.explanation.families import LEVERS, UNTOUCHED, levers, of_rate
+from placement.explanation.levers import Lever, turn
+from placement.explanation.relaxations import RELAXATIONS
+from placement.explanation.repairs import explanation, numbered
 from placement.instance import instance_of
-from placement.levers import Lever, turn
 from placement.plan import UnplacedPlan, parse_plan
 from placement.problem import Problem
-from placement.relaxations import RELAXATIONS
-from placement.repairs import explanation, numbered
 from placement.solution import tally
 from tests.placement.test_exact_brute import problems
 from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem, a_region, a_stage, a_variant

@@ -7,13 +7,13 @@ from fractions import Fraction
 
 from hypothesis import HealthCheck, given, settings
 
-from placement.bench import pinned
-from placement.exact import solve
+from placement.exact.engine import solve
+from placement.explanation.court import pinned
+from placement.explanation.ledger import EMPTY, Ledger
+from placement.explanation.oracle import UnsureError, best_way
+from placement.explanation.second_look import second_look
 from placement.instance import instance_of
-from placement.ledger import EMPTY, Ledger
-from placement.oracle import UnsureError, best_way
 from placement.problem import Problem
-from placement.second_look import second_look
 from placement.solution import tally
 from tests.placement.test_exact_brute import problems
 from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem, a_region, a_variant

@@ -7,9 +7,9 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 
 from placement.assembly import assemble
-from placement.causes import Reason
 from placement.engine import places
-from placement.exact import NAME, solve
+from placement.exact.engine import NAME, solve
+from placement.explanation.causes import Reason
 from placement.instance import instance_of
 from placement.plan import Plan, parse_plan
 from placement.problem import Problem

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from placement.explanation.relaxations import RELAXATIONS, relax
 from placement.instance import instance_of
-from placement.relaxations import RELAXATIONS, relax
 from sites.noun import Noun
 from tests.support.placement import a_clinic, a_knowledge, a_model, a_pipeline, a_problem, a_region, a_stage, a_variant
 from tests.support.sites import a_box, a_link, a_policy, a_rule

@@ -10,16 +10,11 @@ import pytest
 from placement.assembly import assemble
 from placement.engine import plan
 from placement.errors import PlacementError
-from placement.exact import solve
-from placement.explanation import why_not
-from placement.instance import instance_of
-from placement.path import path_of
-from placement.prices import Priced, prices
-from placement.problem import Problem
-from placement.review import Review, review
-from placement.solution import latency_us
-from placement.standing import Standing
-from placement.supposition import (
+from placement.exact.engine import solve
+from placement.explanation.path import path_of
+from placement.explanation.review import Review, review
+from placement.explanation.standing import Standing
+from placement.explanation.supposition import (
     with_nodes,
     with_prices,
     with_rate,
@@ -30,6 +25,11 @@ from placement.supposition import (
     without_site,
     without_waivers,
 )
+from placement.explanation.why import why_not
+from placement.instance import instance_of
+from placement.prices import Priced, prices
+from placement.problem import Problem
+from placement.solution import latency_us
 from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem, a_region, a_stage
 from tests.support.sites import a_box, a_link, a_policy, a_rule
 

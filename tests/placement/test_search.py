@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from placement.exact import solve
+from placement.exact.engine import solve
 from placement.instance import Instance, instance_of
 from placement.problem import Problem, read_problem
 from placement.rulings import Rulings

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from placement.exact import solve
+from placement.exact.engine import solve
 from placement.instance import Instance, instance_of
 from placement.problem import Problem, read_problem
 from placement.routes import Network

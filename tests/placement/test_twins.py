@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from placement.engine import places, plan
-from placement.exact import components, solve
+from placement.exact.engine import components, solve
+from placement.exact.twins import likeness
 from placement.instance import instance_of
 from placement.plan import Plan
 from placement.problem import Problem
-from placement.twins import likeness
 from sites.noun import Noun
 from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem, a_stage, a_variant
 from tests.support.sites import a_box

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from placement.bench import Court
 from placement.candidates import Option, Pool, PoolKey
 from placement.cost import replica_per_hour
 from placement.errors import PlacementError
+from placement.explanation.court import Court
+from placement.explanation.ledger import GroupKey, Room
 from placement.graph import ANSWER, INPUT, exact
 from placement.hardware import speed_on
 from placement.instance import Instance, Workload, instance_of
-from placement.ledger import GroupKey, Room
 from placement.losses import Loss
 from placement.pipeline import Stage
 from placement.plan import AssignmentPlan, FlowPlan, Plan, StagePlan, WorkloadPlan

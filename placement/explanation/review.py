@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from placement.difference import ABSENT, Difference
+from placement.explanation.difference import ABSENT, Difference
 from placement.graph import ANSWER, INPUT
 from placement.instance import Instance, Workload
 from placement.plan import AssignmentPlan, Plan, StagePlan
@@ -134,7 +134,7 @@ def review(before: Plan, after: Plan | None, instance: Instance) -> Review:
 
 
 def _difference(before: Plan, after: Plan) -> Difference:
-    from placement.difference import difference
+    from placement.explanation.difference import difference
 
     return difference(before, after)
 

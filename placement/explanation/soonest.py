@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from math import ceil, isfinite
 
-from placement.fit import Packer
+from placement.exact.model import possible
+from placement.explanation.fit import Packer
+from placement.explanation.ledger import EMPTY
+from placement.explanation.oracle import MARGIN, Tree
 from placement.graph import INPUT, Graph
 from placement.instance import Workload
-from placement.ledger import EMPTY
-from placement.model import possible
-from placement.oracle import MARGIN, Tree
 from placement.problem import Problem
 
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
 
 from placement.candidates import Option
+from placement.exact.model import Current
 from placement.instance import Instance, Workload
-from placement.model import Current
 from placement.solution import Choice, Solution
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from placement.exact.model import Load, Model, Shared
+from placement.exact.recovery import is_failover
+from placement.exact.serving import Serving, possible
 from placement.instance import Workload
 from placement.losses import Loss, after, survives
-from placement.model import Load, Model, Shared
-from placement.recovery import is_failover
-from placement.serving import Serving, possible
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from placement.bench import AS_IT_IS, Bench, Change
+from placement.explanation.court import AS_IT_IS, Bench, Change
 
 MOST_ALTERNATIVES = 3
 """Places that are named for one family."""

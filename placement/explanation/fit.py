@@ -10,8 +10,8 @@ from math import ceil
 from placement.candidates import Pool, PoolKey
 from placement.capacity import Demand, pack
 from placement.cost import EIGHTHS
+from placement.explanation.ledger import GroupKey, Room
 from placement.graph import exact
-from placement.ledger import GroupKey, Room
 from sites.site import Hardware
 
 Fit = bool | None

@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from placement.bench import Bench, Court, UndecidedError, without
 from placement.candidates import Refusal
-from placement.causes import causes_on, families_against
 from placement.cost import egress_per_hour, money
-from placement.families import UNTOUCHED
+from placement.explanation.causes import causes_on, families_against
+from placement.explanation.court import Bench, Court, UndecidedError, without
+from placement.explanation.families import UNTOUCHED
+from placement.explanation.ledger import EMPTY
+from placement.explanation.legal_relaxations import LEGAL
+from placement.explanation.repairs import numbered
 from placement.instance import Workload
-from placement.ledger import EMPTY
-from placement.legal_relaxations import LEGAL
 from placement.pipeline import Stage
-from placement.repairs import numbered
 from placement.solution import Choice, routed
 from sites.decisions import decision_json
 

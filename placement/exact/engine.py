@@ -12,20 +12,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 
-from placement import twins
-from placement.aftermath import Aftermath
 from placement.candidates import PoolKey
 from placement.capacity import Place
-from placement.components import components
 from placement.errors import PlacementError
-from placement.faults import is_overfull, laid, packed, too_slow
-from placement.highs import Solved
+from placement.exact import twins
+from placement.exact.aftermath import Aftermath
+from placement.exact.components import components
+from placement.exact.faults import is_overfull, laid, packed, too_slow
+from placement.exact.highs import Solved
+from placement.exact.lightness import Lightening
+from placement.exact.model import Current, Model, as_floats, chosen, possible, read
+from placement.exact.recovery import recover
+from placement.exact.serving import Serving
 from placement.instance import Instance
-from placement.lightness import Lightening
 from placement.losses import Loss, survives
-from placement.model import Current, Model, as_floats, chosen, possible, read
-from placement.recovery import recover
-from placement.serving import Serving
 from placement.solution import Choice, Failure, Solution, exposed, tally
 
 __all__ = ["NAME", "Current", "can_all_be_placed", "components", "solve"]

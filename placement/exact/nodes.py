@@ -15,8 +15,8 @@ from math import ceil
 from placement.candidates import Pool, PoolKey
 from placement.capacity import Place
 from placement.cost import EIGHTHS
+from placement.exact.highs import Programme
 from placement.graph import exact
-from placement.highs import Programme
 from sites.site import Hardware
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from placement.bench import Bench, UndecidedError, without
-from placement.legal_relaxations import LEGAL
-from placement.relaxations import RELAXATIONS
+from placement.explanation.court import Bench, UndecidedError, without
+from placement.explanation.legal_relaxations import LEGAL
+from placement.explanation.relaxations import RELAXATIONS
 
 MOST_FAMILIES = 3
 MOST_TRIALS = 200

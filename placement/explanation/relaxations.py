@@ -12,8 +12,8 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from placement.catalogue import Model
+from placement.explanation.legal_relaxations import without_law
 from placement.knowledge import Knowledge
-from placement.legal_relaxations import without_law
 from placement.pipeline import Pipeline, PipelineSpec, Stage
 from placement.problem import Problem
 from placement.routes import Network

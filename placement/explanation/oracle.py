@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
 
-from placement.branch import Branch, Flow, Step
 from placement.candidates import Option, Pool, PoolKey
 from placement.cost import egress_per_hour
-from placement.fit import Fit, Own, Packer
+from placement.exact.model import possible
+from placement.explanation.branch import Branch, Flow, Step
+from placement.explanation.fit import Fit, Own, Packer
+from placement.explanation.ledger import GroupKey, Room, added_cost, link_loads
 from placement.graph import ANSWER, INPUT, Edge, Graph
 from placement.instance import Workload
 from placement.latency import flow_us
-from placement.ledger import GroupKey, Room, added_cost, link_loads
-from placement.model import possible
 from placement.pipeline import Stage
 from placement.problem import Problem
 from placement.routes import Hop, Route

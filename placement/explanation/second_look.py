@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from placement.bench import Court
+from placement.explanation.court import Court
+from placement.explanation.oracle import UnsureError, best_way
 from placement.instance import Instance
-from placement.oracle import UnsureError, best_way
 from placement.solution import Choice, Failure
 
 

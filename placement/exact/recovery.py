@@ -11,12 +11,12 @@ from fractions import Fraction
 
 from placement.candidates import Option
 from placement.domains import most_at
-from placement.faults import are_wires_full, concentration, is_concentrated, too_slow
+from placement.exact.faults import are_wires_full, concentration, is_concentrated, too_slow
+from placement.exact.model import Load, Model, Shared, read
+from placement.exact.serving import Serving, possible
 from placement.instance import Instance, Workload
 from placement.losses import Loss, after, survives
-from placement.model import Load, Model, Shared, read
 from placement.pipeline import Stage
-from placement.serving import Serving, possible
 from placement.solution import HOP_LIMIT, Choice, Failure, PoolLoad, Tally, is_touched, tally_after
 from sites.verdict import Outcome
 

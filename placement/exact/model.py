@@ -15,12 +15,12 @@ from placement.candidates import Option, Pool, PoolKey
 from placement.capacity import Place
 from placement.cost import egress_per_hour
 from placement.domains import domain_of, most_at
+from placement.exact.highs import Programme, Terms
+from placement.exact.nodes import Group, Use
+from placement.exact.serving import THOUSANDTHS, Serving, keep_apart, possible, serve
 from placement.graph import exact
-from placement.highs import Programme, Terms
 from placement.instance import Instance, Workload
-from placement.nodes import Group, Use
 from placement.routes import Hop
-from placement.serving import THOUSANDTHS, Serving, keep_apart, possible, serve
 from placement.solution import HOP_LIMIT, Choice
 
 __all__ = ["Model", "Move", "as_floats", "possible"]

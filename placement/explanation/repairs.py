@@ -11,16 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from placement.bench import AS_IT_IS, Bench, Change, Court, UndecidedError, without
-from placement.causes import MOST_OF_A_PLAN, Cause, Reason, Repair, reason
 from placement.cost import money
-from placement.families import UNTOUCHED, levers, of_rate
+from placement.explanation.causes import MOST_OF_A_PLAN, Cause, Reason, Repair, reason
+from placement.explanation.court import AS_IT_IS, Bench, Change, Court, UndecidedError, without
+from placement.explanation.families import UNTOUCHED, levers, of_rate
+from placement.explanation.legal_relaxations import LEGAL
+from placement.explanation.levers import turn
+from placement.explanation.words import any_of
 from placement.instance import Instance
-from placement.legal_relaxations import LEGAL
-from placement.levers import turn
 from placement.plan import Plan, RepairPlan
 from placement.solution import Choice, Failure
-from placement.words import any_of
 
 MOST_REPAIRS = 8
 MOST_NUMBERED = 5

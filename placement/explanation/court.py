@@ -11,12 +11,12 @@ from fractions import Fraction
 
 from placement.cost import replica_per_hour
 from placement.errors import PlacementError
+from placement.explanation.ledger import EMPTY, Ledger, Room, added_cost
+from placement.explanation.legal_relaxations import LEGAL
+from placement.explanation.oracle import UnsureError, Way, best_way
+from placement.explanation.relaxations import relax
 from placement.instance import Instance, Workload, instance_of
-from placement.ledger import EMPTY, Ledger, Room, added_cost
-from placement.legal_relaxations import LEGAL
-from placement.oracle import UnsureError, Way, best_way
 from placement.problem import Problem
-from placement.relaxations import relax
 from placement.rulings import Rulings
 from placement.solution import Choice, Failure, tally
 
@@ -95,7 +95,7 @@ class Court:
 
     def beside(self, name: str) -> dict[str, Choice]:
         """Return the choices of the others that share a site or a wire with a workload."""
-        from placement.exact import components  # the solver costs a tenth of a second, and is seldom asked
+        from placement.exact.engine import components  # the solver costs a tenth of a second, and is seldom asked
 
         if not self._together:
             groups = components(self.instance)
@@ -205,7 +205,7 @@ class Bench:
 
     def _solved(self, change: Change, own: Workload, *, any_will_do: bool) -> Way | None:
         """Ask the solver, with the others held where they are. Raises UndecidedError."""
-        from placement.exact import can_all_be_placed, solve
+        from placement.exact.engine import can_all_be_placed, solve
 
         name = self.workload.id
         if self.court.whole is not None and not self.is_alone:

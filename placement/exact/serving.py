@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from placement.candidates import Option
 from placement.domains import binding, domain_of
+from placement.exact.highs import Programme
 from placement.graph import ANSWER, INPUT, Edge, Graph
-from placement.highs import Programme
 from placement.instance import Workload
 from placement.latency import flow_us
 from placement.losses import Loss

@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from math import ceil
 
-from placement import changes
-from placement.bench import Bench, Change, without
+from placement.explanation import alterations as changes
+from placement.explanation.court import Bench, Change, without
+from placement.explanation.ledger import link_loads
+from placement.explanation.levers import Lever
+from placement.explanation.oracle import Way
+from placement.explanation.relaxations import PLENTY
+from placement.explanation.soonest import soonest_us
+from placement.explanation.words import bandwidth, counted, duration, rate, size
 from placement.graph import exact
 from placement.instance import Workload
-from placement.ledger import link_loads
-from placement.levers import Lever
-from placement.oracle import Way
-from placement.relaxations import PLENTY
 from placement.solution import HOP_LIMIT, latency_us
-from placement.soonest import soonest_us
-from placement.words import bandwidth, counted, duration, rate, size
 from sites.site import Hardware
 
 MOST_PLACES = 12

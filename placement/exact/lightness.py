@@ -13,9 +13,9 @@ from fractions import Fraction
 from placement.candidates import Option, Pool, PoolKey
 from placement.capacity import Place
 from placement.cost import dominant_share
-from placement.faults import packed, too_slow
+from placement.exact.faults import packed, too_slow
+from placement.exact.model import Current
 from placement.instance import Instance
-from placement.model import Current
 from placement.solution import Choice, Failure, Tally, tally
 
 Packing = dict[PoolKey, tuple[Place, ...]]

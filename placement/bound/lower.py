@@ -10,6 +10,9 @@ less what the capacity is worth. Prices given, no plan pays less than the sum ov
 of each, and a relaxation of that (`tables`) is still below it. What is left out (node by node packing, stores on disk,
 loads of links, spread, failures that are survived, domains apart) only forbids plans.
 
+A replica that all who may use a pool could not fill is counted as full when they all come: y is whole, so the rows hold
+with l_e in parts of what all could ask.
+
 A split workload pays a mean of assignments, never less than the cheapest. Loads are rounded down and throughputs up, so
 that the exact plan is covered too; the sum is lowered by a ten-millionth for the rounding of floats.
 """

@@ -1,6 +1,6 @@
 """Pools that several sites reach: what each (kind, slot) pays for them, and how prices follow what is asked of them.
 
-All workloads of one (kind, slot) pay the same per unit of load: c x (alpha / throughput + beta / the load of all of
+All workloads of one (kind, slot) pay the same per unit of load: c x (alpha / filled + beta / the load of all of
 them), so a (kind, slot) that is served at one pool alone pays its whole beta, which is how a replica that only few
 fill is paid for.
 """
@@ -29,7 +29,7 @@ class Market(NamedTuple):
     """Shared pools (*stalls*) and the options elsewhere that use them (*bids*).
 
     Attributes:
-        pool, cost, throughput: by stall; price of a replica per hour, units of load rounded up.
+        pool, cost: by stall; price of a replica per hour. filled: by stall, units of load that pay for one replica.
         first_bid: by stall (+1), range of bids. option: by bid. weight: by bid, one over the load of its (kind, slot).
         group: by stall. need: [stall, kind]. worth: by group, price of all its nodes.
         alpha, beta, lean: shares, as in `placement.bound.blocks.Shares`; `lean` is by (group, kind) of all groups.
@@ -37,7 +37,7 @@ class Market(NamedTuple):
 
     pool: NDArray[int64]
     cost: NDArray[float64]
-    throughput: NDArray[float64]
+    filled: NDArray[float64]
     first_bid: NDArray[int64]
     option: NDArray[int64]
     weight: NDArray[float64]
@@ -64,16 +64,34 @@ def market_of(layout: Layout, frame: Frame, local: Local, need: NDArray[float64]
     option, weight = option[keep], weight[keep]
     order = np.argsort(works.remote_pool[option], kind="stable")
     option, weight = option[order], weight[order]
+    asked = _asked(layout, frame, option, np.repeat(total, end - begin)[keep][order])
     is_shared = np.ones(len(pools.site), np.bool_)
     is_shared[local.pool] = False
     pool = np.flatnonzero(is_shared)
     worth = worth_of(pools, layout.groups)
     counts = np.bincount(works.remote_pool[option], minlength=len(pools.site))[pool]
+    filled = np.clip(asked[pool], 1.0, pools.throughput[pool] + 1.0)
     return Market(
-        pool, pools.price[pool], (pools.throughput[pool] + 1.0).astype(np.float64), firsts(counts), option, weight,
+        pool, pools.price[pool], filled, firsts(counts), option, weight,
         pools.group[pool].astype(np.int64), need[pool], worth,
         np.ones(len(pool)), np.zeros(len(option)), np.zeros((len(worth), KINDS)),
     )  # fmt: skip
+
+
+def _asked(layout: Layout, frame: Frame, option: NDArray[int64], total: NDArray[float64]) -> NDArray[float64]:
+    """Return by pool the units of load that all who may use it could ask of it together.
+
+    Where that is less than a replica serves, whoever uses it pays for the whole replica: y >= sum of l_e x_e holds for
+    loads in parts of what all could ask, too, as y is whole.
+    """
+    works = layout.works
+    found = np.zeros(len(layout.pools.site))
+    np.add.at(found, works.remote_pool[option], total)
+    use = np.unique(spans(frame.first_use, frame.last_use))
+    use = use[works.own_pool[use] != NOWHERE]
+    slot = np.searchsorted(works.own_first, use, side="right") - 1
+    np.add.at(found, works.own_pool[use], np.maximum(0.0, works.wanted[slot] - 1.0))
+    return found
 
 
 def _slot_of(layout: Layout, frame: Frame) -> NDArray[int64]:
@@ -90,7 +108,7 @@ def quote(market: Market, paid: NDArray[float64], unit: NDArray[float64]) -> Non
         cost = market.cost[stall]
         for kind in range(KINDS):
             cost += market.lean[market.group[stall], kind] * market.need[stall, kind]
-        flat = cost * market.alpha[stall] / market.throughput[stall]
+        flat = cost * market.alpha[stall] / market.filled[stall]
         unit[market.pool[stall]] = flat
         for bid in range(market.first_bid[stall], market.first_bid[stall + 1]):
             paid[market.option[bid]] = flat + cost * market.beta[bid] * market.weight[bid]
@@ -138,7 +156,7 @@ def pull(market: Market, slope: Market, asked: NDArray[float64], loads: NDArray[
             bids += part * market.beta[bid]
             slope.beta[bid] = keep * slope.beta[bid] + (1.0 - keep) * part
             steep += cost * slope.beta[bid] ** 2
-        load /= market.throughput[stall]
+        load /= market.filled[stall]
         slope.alpha[stall] = keep * slope.alpha[stall] + (1.0 - keep) * load
         steep += cost * slope.alpha[stall] ** 2
         counted = market.alpha[stall] * load + bids

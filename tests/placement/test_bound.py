@@ -106,6 +106,14 @@ def test_an_opened_replica_elsewhere_is_paid_by_those_it_is_opened_for() -> None
     assert 0.99 * cost <= found.per_hour <= cost
 
 
+def test_who_alone_could_use_many_shared_pools_pays_for_a_whole_replica_wherever_it_goes() -> None:
+    regions = [a_region(f"dc-{index}", price=f"{index + 1} EUR/h") for index in range(8)]
+    clinic = a_clinic(links=[f"dc-{index}" for index in range(8)])
+    big = a_model("big", a_variant(needs={"cpus": 40}))
+    cost, found = bound_of(a_problem(clinic, *regions, big, a_pipeline("mail", a_stage(models=["big"]))), work=2_000)
+    assert found.per_hour == pytest.approx(cost)
+
+
 def test_egress_counts() -> None:
     stage = a_stage(models=["big"])
     big = a_variant(needs={"cpus": 40})

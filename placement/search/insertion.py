@@ -196,8 +196,8 @@ def improve(
     paid = state.egress[work]
     remember(layout, state, bench, work)
     take(layout, state, index, work)
-    was = price_as_it_was(layout, state, index, bench, work, shape, paid)
-    bound = was - 1e-9 * abs(was) - 1e-12
+    bench.counts[BLOCKED] = 0  # what proved full to somebody else is no price of this one
+    bound = price_as_it_was(layout, state, index, bench, work, shape, paid) * (1 - 1e-9) - 1e-12
     first = layout.shapes.first[layout.works.pipeline[work]]
     done = False
     if bench.hopeless[work] == 0:

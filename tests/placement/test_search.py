@@ -15,10 +15,14 @@ from placement.exact.engine import solve
 from placement.instance import Instance, instance_of
 from placement.problem import Problem, read_problem
 from placement.rulings import Rulings
+from placement.search.bench import BLOCKED
 from placement.search.compilation import compile_layout
 from placement.search.compiled import Compiled
-from placement.search.engine import Found, Progress, search
+from placement.search.engine import Found, Progress, in_order, search
+from placement.search.insertion import improve
 from placement.search.layout import NOWHERE, Layout, Placing
+from placement.search.running import Run
+from placement.search.sweeping import rank_rows
 from placement.solution import tally
 from tests.support.search_audit import faults, weights
 from tests.support.search_draw import Draw
@@ -91,6 +95,21 @@ def digest(seed: int) -> str:
     found = search(drawn(seed)[0].layout, work=WORK)
     parts = [part.tobytes() for part in (*found.placing, *found.packing)]
     return hashlib.sha256(b"".join([*parts, str((found.cost, found.work)).encode()])).hexdigest()
+
+
+def test_a_pool_that_proved_full_to_one_still_has_its_price_for_those_in_it(fleet: tuple[Compiled, Instance]) -> None:
+    layout = fleet[0].layout
+    run = Run.of_layout(layout, 10**9, None, None)
+    order = in_order(layout)
+    rank_rows(*run.by)
+    run.blend(1.0, 0.0, 0.0)
+    run.insert(order, 12)
+    for work in order[run.state.shape[order] != NOWHERE]:
+        first, last = layout.works.first_slot[work : work + 2]
+        pools = np.unique(run.state.pool[first:last])
+        run.bench.blocked[: len(pools)], run.bench.counts[BLOCKED] = pools, len(pools)
+        improve(*run.by, work, 12, 0, 1)
+    assert faults(*fleet, run.found(is_cut=False)) == []
 
 
 def test_work_is_kept_to_and_told(fleet: tuple[Compiled, Instance]) -> None:

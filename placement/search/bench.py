@@ -20,6 +20,10 @@ PER_SITE = 4
 """Options of a stage, for each candidate site, that are looked at."""
 
 MOST_LABELS = 8192
+MOST_FRONTS, SITES_HERE = 16, 8
+"""Labels of a front that are kept, and candidate sites of a workload in a neighbourhood: more of either finds a little
+more in one workload, and less in the same time."""
+
 MOST_BATCH = 512
 MOST_FLOWS = 1 << 19
 UNKNOWN = -2
@@ -32,10 +36,11 @@ MARGINAL, FAIR, SHARE, MOVE = range(4)
 """Entries of `Bench.blend`: weights of the price of another replica, of a fair part of all, of the least part there
 can be; and what a move weighs."""
 
-STAMP, SITES, CAREFUL, BLOCKED, BANNED, MOST, LATE, HASH, FAVOURED, IS_ALONE, BATCH = range(11)
+STAMP, SITES, CAREFUL, BLOCKED, BANNED, MOST, LATE, HASH, FAVOURED, IS_ALONE, BATCH, BEAM, WIDTH = range(13)
 """Entries of `Bench.counts`: stamp of `mark`; candidate sites; how wires are checked; blocked pools; the pool that may
 not grow beyond so many replicas; whether latency turned a label away; stamp of `used`; the pool whose next replica
-costs nothing; whether capacity does not matter; workloads in `batch`."""
+costs nothing; whether capacity does not matter; workloads in `batch`;
+labels of a front that are kept; candidate sites of a workload in a neighbourhood."""
 
 
 class Bench(NamedTuple):
@@ -118,8 +123,10 @@ def bench_of(layout: Layout, index: Index) -> Bench:
     columns = int(index.width.max(initial=1))
     count = site_count(layout)
     raws = stages * sites * PER_SITE
-    counts = np.zeros(11, np.int64)
+    counts = np.zeros(13, np.int64)
     counts[BANNED] = counts[FAVOURED] = -1
+    counts[WIDTH] = SITES_HERE
+    counts[BEAM] = min(labels, MOST_FRONTS)
     i32, f64 = np.int32, np.float64
     return Bench(
         blend=np.zeros(4),

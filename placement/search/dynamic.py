@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from placement.search.bench import CAREFUL, HASH, LATE, Bench
+from placement.search.bench import BEAM, CAREFUL, HASH, LATE, Bench
 from placement.search.changes import BYTES_PER_GB, SECONDS_PER_HOUR, whole
 from placement.search.index import Index
 from placement.search.kernel import kernel
@@ -250,7 +250,7 @@ def _reach(
 @kernel
 def _settle(index: Index, bench: Bench, base: int, k: int, made: int, weight: float, per_us: float) -> int:
     """Make the new labels the front, the best of them when there are too many; return how many stay."""
-    room = len(bench.now_cost)
+    room = bench.counts[BEAM]
     most = np.inf
     if made > room:
         most = _smallest(bench, made, room)

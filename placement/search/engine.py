@@ -19,7 +19,7 @@ replica really costs; and later of a fair part of what is open."""
 ENOUGH = 0.005
 """Sweeps and closings are repeated while they save this fraction of the cost."""
 
-FEW, MANY = 12, 32
+FEWEST, FEW, MANY = 6, 12, 32
 """Candidate sites of a workload that comes in, and of one that looks for something better."""
 
 MOST_SWEEPS, MOST_CLOSINGS = 3, 4
@@ -29,7 +29,7 @@ MOST_ROUNDS, ROUND = 8, 20_000
 STEPS, MOST_RANKS = 200, 8
 """Steps of a round between which sites are ranked anew, when a step is worth so many rankings."""
 
-WARMTH, COOL = 1.0, 0.7
+WARMTH, COOL = 0.3, 0.7
 """How much of a mean pool's price a plan may become dearer at the beginning of a round, and when that has ended."""
 
 SIZES = (6, 12, 24, 48)
@@ -81,7 +81,7 @@ def _plan(run: Run, order: NDArray[np.int32], start: Placing | None) -> None:
     run.blend(TRUE, 0.0, HOPE)
     run.insert(order, FEW)
     run.blend(1.0, FAIRLY, 0.0)
-    run.each(ruining.find_hopeless, *run.by, to=len(order))
+    run.each(ruining.find_hopeless, *run.by, order, to=len(order))
     for _ in range(MOST_SWEEPS):
         if run.is_over or run.improve(order, MANY) <= ENOUGH * run.cost:
             break
@@ -132,25 +132,25 @@ def _resume(run: Run, order: NDArray[np.int32], placing: Placing) -> NDArray[np.
 def _replan(run: Run, order: NDArray[np.int32], held: Placing) -> None:
     """Put back what may stay, place what was lost with as few moves as can be, and make that cheaper.
 
-    Room is made for others only when something has changed, so that a plan of the same fleet stays as it is.
+    Who was out before comes in where there is room; room is made only for who has just lost a place.
     """
     lost = _resume(run, order, held)
     if len(lost) == 0 and not run.has_unplaced:
         return
     sweeping.rank_rows(*run.by)
     run.blend(1.0, FAIRLY, 0.0, run.a_move)
-    before = run.state.shape.copy()
-    run.insert(order, FEW)
-    placed = np.compress((before[order] == NOWHERE) & (run.state.shape[order] != NOWHERE), order)
-    if len(lost) == 0 and len(placed) == 0:
+    run.insert(lost, FEW)
+    out = np.compress(run.state.shape[order] == NOWHERE, order)
+    run.insert(out, FEWEST)
+    if len(lost) == 0:
         return
-    run.each(ruining.find_hopeless, *run.by, to=len(order))
+    run.each(ruining.find_hopeless, *run.by, lost, to=len(lost))
     for _ in range(EJECTIONS):
-        wanting = _wanting(run, order)
+        wanting = _wanting(run, lost)
         if len(wanting) == 0 or run.is_over:
             break
         run.each(ruining.ruin_around, *run.by, wanting, to=len(wanting), then=(SIZES[0],))
-    run.improve(placed, MANY)
+    run.improve(lost, FEW)
 
 
 def _wanting(run: Run, order: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import njit, types
 
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+MODULES = (
+    "address", "bench", "changes", "dynamic", "index", "insertion", "kernel", "layout", "pricing", "resuming",
+    "ruining", "stacking", "state", "sweeping", "ways",
+)  # fmt: skip
+"""Modules with kernels, and with the constants and types that are compiled into them."""
+
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _sources() -> str:
+    """Return a digest of everything that kernels are made from."""
+    here = Path(__file__).parent
+    return hashlib.sha256(b"".join((here / f"{name}.py").read_bytes() for name in MODULES)).hexdigest()
+
+
+SOURCES = _sources()
 
 
 def kernel(function: Function) -> Function:
@@ -18,6 +35,8 @@ def kernel(function: Function) -> Function:
     and literal arguments, and everything that it calls as well; here whole numbers come in as int64.
     """
     compiled = njit(**OPTIONS)(function)
+    # Numba would look at the file of this function alone, not at what it calls.
+    compiled._cache._cache_file._source_stamp = SOURCES
     ask = compiled.get_call_template
 
     def get_call_template(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:

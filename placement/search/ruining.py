@@ -23,6 +23,7 @@ from placement.search.bench import (
     MARGINAL,
     MOST,
     SHARE,
+    WIDTH,
     Bench,
 )
 from placement.search.changes import take, undo
@@ -36,9 +37,6 @@ from placement.search.state import COST, DEGRADED, EGRESS, JOURNAL, LOGGED, MOVE
 if TYPE_CHECKING:
     from numpy import int32
     from numpy.typing import NDArray
-
-SITES_HERE = 12
-"""Candidate sites of a workload in a neighbourhood."""
 
 FAIRLY = 0.05
 """Weight of a fair part of what is open, so that of equal moves the one to the fuller pool is made."""
@@ -90,12 +88,12 @@ def recreate(layout: Layout, state: State, index: Index, bench: Bench, share: fl
     bench.blend[MARGINAL], bench.blend[FAIR], bench.blend[SHARE] = 1 - share, 0.0, share
     for at in range(bench.counts[BATCH]):
         bench.old_site[0] = NOWHERE
-        insert(layout, state, index, bench, bench.batch[at], SITES_HERE, drawn, np.inf)
+        insert(layout, state, index, bench, bench.batch[at], bench.counts[WIDTH], drawn, np.inf)
     bench.blend[MARGINAL], bench.blend[FAIR], bench.blend[SHARE] = 1.0, FAIRLY, 0.0
     bench.counts[FAVOURED] = NOWHERE
     for at in range(bench.counts[BATCH]):
         if state.shape[bench.batch[at]] != NOWHERE and state.counts[LOGGED] < JOURNAL // 2:
-            improve(layout, state, index, bench, bench.batch[at], SITES_HERE, drawn, True)
+            improve(layout, state, index, bench, bench.batch[at], bench.counts[WIDTH], drawn, True)
 
 
 @kernel
@@ -230,12 +228,15 @@ def neighbour_of(layout: Layout, state: State, index: Index, pool: int) -> int:
 
 
 @kernel
-def find_hopeless(layout: Layout, state: State, index: Index, bench: Bench, start: int, until: int) -> int:
-    """Note who would find no place in an empty fleet either, or only with fallbacks; return where it stopped."""
-    first, last = layout.shapes.first, len(layout.works.origin)
-    for work in range(start, last):
+def find_hopeless(
+    layout: Layout, state: State, index: Index, bench: Bench, order: NDArray[int32], start: int, until: int
+) -> int:
+    """Note who of order[start:] would find no place in an empty fleet either, or only with fallbacks."""
+    first = layout.shapes.first
+    for at in range(start, len(order)):
         if state.counts[WORK] >= until:
-            return work
+            return at
+        work = order[at]
         shape, pipeline = state.shape[work], layout.works.pipeline[work]
         if first[pipeline] == first[pipeline + 1]:
             bench.hopeless[work] = 2
@@ -247,7 +248,7 @@ def find_hopeless(layout: Layout, state: State, index: Index, bench: Bench, star
                     if is_possible(layout, state, index, bench, work, other):
                         bench.hopeless[work] = 1
                         break
-    return last
+    return len(order)
 
 
 @kernel
@@ -255,7 +256,7 @@ def is_possible(layout: Layout, state: State, index: Index, bench: Bench, work: 
     """Return whether a graph has a way through the candidate sites in an empty fleet."""
     bench.counts[IS_ALONE], bench.counts[CAREFUL], bench.counts[BLOCKED] = 1, 0, 0
     remember(layout, state, bench, work)
-    gather_sites(layout, state, bench, work, shape, SITES_HERE, 8)
+    gather_sites(layout, state, bench, work, shape, bench.counts[WIDTH], 8)
     found = gather_options(layout, state, index, bench, work, shape) and (
         choose(layout, state, index, bench, work, shape, np.inf) < np.inf
     )

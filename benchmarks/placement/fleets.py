@@ -1,4 +1,4 @@
-"""Ours beside greedy on the same seeded fleets: cost over the same placed set, unplaced, gap, seconds, peak memory.
+"""Ours beside greedy and beside DP per pipeline on the same seeded fleets: cost, unplaced, gap, seconds, peak memory.
 
     python benchmarks/placement/fleets.py [SITES …]      (default 50 100 200 400 1000)
 
@@ -56,9 +56,9 @@ def measure(count: int, seed: int) -> dict[str, Any]:
     laps.lap("bound")
     rows = [_row(layout, "ours", found.placing, found.cost, laps.of("search"), found.placing, found.cost)]
     rows[0] |= {"bound": lower.per_hour, "over": lower.over}
-    for name, score in peers.SCORES.items():
+    for name, peer in peers.PEERS.items():
         begun = time.process_time()
-        state = peers.greedy(layout, score)
+        state = peer(layout)
         took = time.process_time() - begun
         rows.append(_row(layout, name, placing_of(state), float(state.money[COST]), took, found.placing, found.cost))
     return {

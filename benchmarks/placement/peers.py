@@ -1,22 +1,30 @@
-"""What others do, on the same arrays and the same rules: greedy filter-and-score, three ways to score.
+"""What others do, on the same arrays and the same rules: greedy filter-and-score in three ways, and one by one.
 
 As Kubernetes, Open Cluster Management and Karmada place: the workloads in the order of their priority, stage after
 stage, every place that is left after filtering (law, hardware, room, route, latency so far) scored, the best taken,
 never looked at again. They get whole replicas on real nodes, wires and fallbacks exactly as our own search does, and
 one look ahead that none of them has: a place from which the answer could not be back in time is filtered out.
+
+As SkyPilot places: for each workload in turn the cheapest way through its whole graph by dynamic programming, at list
+prices, as if it were alone; with a repair that SkyPilot leaves to its user: where a pool has no room left the way is
+sought again without it, and who finds none at last is unplaced.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from placement.search import sweeping
 from placement.search.address import by_address
 from placement.search.changes import BYTES_PER_GB, DONE, SECONDS_PER_HOUR, put, undo
 from placement.search.index import Index, index_of
 from placement.search.kernel import kernel
 from placement.search.layout import NOWHERE, Layout
+from placement.search.running import Run
 from placement.search.stacking import room_for
 from placement.search.state import COST, EGRESS, LOGGED, PAID, State, empty_state
 from placement.search.ways import route
@@ -26,12 +34,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LIST_PRICE, LEAST_ALLOCATED, MARGINAL_PRICE = range(3)
-SCORES = {
-    "greedy by list price": LIST_PRICE,
-    "greedy least-allocated": LEAST_ALLOCATED,
-    "greedy at marginal price": MARGINAL_PRICE,
-}
 MOST_STAGES = 64
+WITHOUT_END = 1 << 60
+EVERY_SITE = 64
+"""Candidate sites that the dynamic programme may choose from; more than a generated workload has."""
+
+PEERS: Mapping[str, Callable[[Layout], State]] = MappingProxyType(
+    {
+        "greedy by list price": lambda layout: greedy(layout, LIST_PRICE),
+        "greedy least-allocated": lambda layout: greedy(layout, LEAST_ALLOCATED),
+        "greedy at marginal price": lambda layout: greedy(layout, MARGINAL_PRICE),
+        "DP per pipeline, repaired": lambda layout: one_by_one(layout),
+    }
+)
+
+
+def one_by_one(layout: Layout) -> State:
+    """Return what dynamic programming places, workload after workload, by list prices."""
+    run = Run.of_layout(layout, WITHOUT_END, None, None)
+    order = np.argsort(-layout.works.priority, kind="stable").astype(np.int32)
+    sweeping.rank_rows(*run.by)
+    run.blend(0.0, 0.0, 1.0)
+    run.insert(order, EVERY_SITE)
+    return run.state
 
 
 def greedy(layout: Layout, score: int) -> State:

@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 export ORT_DISABLE_TELEMETRY := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help demo test lint bench bench-placement bench-gateway debian locks clean
+.PHONY: help demo test lint mutants bench bench-placement bench-gateway debian locks clean
 
 help:  ## Print the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ lint: $(VENV)/ready  ## Ruff, mypy strict, import directions.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+mutants: $(VENV)/ready  ## Every mutant of either policy evaluator, which the other must notice; longer than the tests allow.
+	$(BIN)/python -m tests.support.mutation
 
 bench: bench-placement bench-gateway  ## Every benchmark, beside its peer; prints tables.
 

@@ -23,8 +23,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks.placement import peers
-from benchmarks.placement.plot import plot
+from benchmarks.placement.support import peers
+from benchmarks.placement.support.plot import plot
 from placement.bound import bound
 from placement.large import efforts
 from placement.problem import read_problem

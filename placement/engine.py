@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 from placement import large
 from placement.assembly import assemble
 from placement.errors import PlacementError
 from placement.exact import engine as exact
+from placement.exact.faults import packed
 from placement.exact.model import Current, Move
 from placement.explanation.causes import Reason
 from placement.explanation.repairs import explanations
+from placement.explanation.second_look import second_look
 from placement.instance import Instance, instance_of
 from placement.plan import Plan
 from placement.problem import Problem
@@ -44,11 +47,11 @@ def plan(
     instance = instance_of(problem)
     held = None if current is None else places(current)
     name, solve = (exact.NAME, _proven) if is_small(problem) else (large.NAME, _searched)
-    solution = solve(instance, held, watch)
+    solution = _looked_again(instance, solve(instance, held, watch))
     if held is not None and rebalance is not None and not watch.is_stopped:
-        solution = _cheaper(instance, solution, solve(instance, None, watch), rebalance)
+        solution = _cheaper(instance, solution, _looked_again(instance, solve(instance, None, watch)), rebalance)
     watch.show(Progress("explaining", 0.0))
-    return assemble(instance, solution, _reasons(instance, solution, is_explained=is_explained), name)
+    return assemble(instance, solution, _reasons(instance, solution, watch, is_explained=is_explained), name)
 
 
 def is_small(problem: Problem) -> bool:
@@ -57,10 +60,24 @@ def is_small(problem: Problem) -> bool:
     return sum(mode != "disconnected" for mode in modes) <= MOST_CONNECTED
 
 
-def _reasons(instance: Instance, solution: Solution, *, is_explained: bool) -> Mapping[str, Reason]:
+def _looked_again(instance: Instance, solution: Solution) -> Solution:
+    """Return a solution with all that a search missed, or a proof that was stopped did not reach, and that still fits.
+
+    The bound stays one: it holds for all plans that serve those who were served, and so for those that serve more.
+    """
+    if solution.is_proven or solution.failures:
+        return solution
+    choices = second_look(instance, solution.choices, solution.impossible or frozenset())
+    if choices == solution.choices:
+        return solution
+    packing = packed(tally(instance, choices), solution.packing)
+    return solution if packing is None else replace(solution, choices=choices, packing=packing)
+
+
+def _reasons(instance: Instance, solution: Solution, watch: Watch, *, is_explained: bool) -> Mapping[str, Reason]:
     """Return why workloads are lacking; of a searched plan the kind alone, and `explain` finds the causes of one."""
     if is_explained and solution.impossible is None:
-        return explanations(instance, solution.choices, solution.failures)
+        return explanations(instance, solution.choices, solution.failures, lambda: watch.is_stopped)
     proved, choices = solution.impossible or frozenset(), solution.choices
     lacking = (name for name in instance.workloads if name not in choices or choices[name].is_degraded)
     return {name: Reason("impossible" if name in proved else "crowded", (), is_complete=False) for name in lacking}
@@ -71,17 +88,26 @@ def _searched(instance: Instance, held: Current | None, watch: Watch) -> Solutio
 
 
 def _proven(instance: Instance, held: Current | None, watch: Watch) -> Solution:
-    watch.show(Progress("proving", 0.0))
-    solution = exact.solve(instance, current=held)
+    solution = exact.solve(instance, current=held, watch=watch)
     if solution is None:
         raise PlacementError("the solver found no plan, not even an empty one; please report the fleet")
     return solution
 
 
 def _cheaper(instance: Instance, stays: Solution, moves: Solution, percent: float) -> Solution:
-    """Return the one that moves when it saves more than so many percent of the cost of the one that stays."""
+    """Return the one that moves when it serves as well and saves more than so many percent of the cost of staying."""
+    if _lack(instance, moves) > _lack(instance, stays):
+        return stays
     before, after = (tally(instance, one.choices, one.failures).per_hour for one in (stays, moves))
     return moves if after < before * (1 - Fraction(str(percent)) / 100) else stays
+
+
+def _lack(instance: Instance, solution: Solution) -> tuple[Fraction, Fraction]:
+    """Return the priority-weight of who is unplaced, and of who is degraded."""
+    choices, found = solution.choices, instance.workloads.values()
+    unplaced = (workload.priority for workload in found if workload.id not in choices)
+    degraded = (workload.priority for workload in found if workload.id in choices and choices[workload.id].is_degraded)
+    return sum(unplaced, Fraction(0)), sum(degraded, Fraction(0))
 
 
 def places(plan: Plan) -> Current:

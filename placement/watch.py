@@ -13,8 +13,8 @@ class Progress:
     Attributes:
         phase: what is being done, in a word or two.
         done: fraction of this phase, 0 to 1.
-        cost: per hour, of the best plan so far; None while there is none.
-        bound: no plan costs less; None while unknown.
+        cost: per hour, of the best plan so far, or of the part of it that is planned; None while there is none.
+        bound: no plan, or no such part of one, costs less; None while unknown.
         unplaced: workloads that the best plan so far does not serve.
     """
 

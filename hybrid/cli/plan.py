@@ -54,8 +54,8 @@ def plan(
     problem = problem_at(fleet, since, until)
     with watching() as watch:
         made = decide(problem, current=before, rebalance=rebalance, watch=watch)
-    if watch.is_stopped and made.cost.gap != 0:
-        err().print("stopped: this is the best plan so far, and not the best that could be found", style="yellow")
+    if watch.is_stopped:
+        err().print(f"stopped: {_cut_short(made)}", style="yellow", markup=False)
     if to is not None:
         write(to, made.chunks())
     emit(output, made.to_json() if output is Output.json else None, lambda: show(made))
@@ -65,6 +65,17 @@ def plan(
         next_step(_next(made, fleet, to))
     if made.unplaced:
         raise typer.Exit(REFUSED)
+
+
+def _cut_short(made: Plan) -> str:
+    """Return what somebody who stopped a plan gets instead of all."""
+    if not _is_proven(made):
+        return "this is the best plan so far, and not the best that could be found"
+    return "the plan is whole, and not every cause of what is lacking was looked for"
+
+
+def _is_proven(made: Plan) -> bool:
+    return made.cost.gap == 0 and made.cost.gap_over == "all"
 
 
 def problem_at(fleet: Path, since: dt.datetime | None, until: dt.datetime | None) -> Problem:
@@ -137,7 +148,7 @@ def places(workload: WorkloadPlan) -> str:
 
 def _costs(made: Plan) -> Iterator[str]:
     cost = made.cost
-    if cost.gap == 0:
+    if _is_proven(made):
         proven = "proven optimal"
     else:
         over = "all plans" if cost.gap_over == "all" else "the same set"

@@ -53,7 +53,7 @@ def _counts(plan: Plan) -> dict[str, int]:
 
 
 def _proven(plan: Plan) -> str:
-    if plan.cost.gap == 0:
+    if plan.cost.gap == 0 and plan.cost.gap_over == "all":
         return "proven optimal"
     if plan.cost.gap is None:
         return "no bound"

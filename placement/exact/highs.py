@@ -3,11 +3,14 @@
 Floats live here and in `exact`, nowhere else in `placement`. One thread, always the same: HiGHS returns zeros without
 an error when the number of threads changes between two solves of a process. `highspy` must not share a process with
 `ortools`.
+
+HiGHS solves without Python's lock and calls back into this very thread: a signal's Python half runs in the callback,
+so that somebody who says stop is heard a few times a second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +33,13 @@ MOST_NODES = 50_000
 Terms = Mapping[int, float]
 """Coefficients by column."""
 
+Look = Callable[[float, float], bool]
+"""Is told the objective of the best solution so far (infinite while there is none) and the bound; ends it with True."""
+
+
+class StoppedError(Exception):
+    """A solve was ended before it had any solution."""
+
 
 @dataclass(frozen=True, slots=True)
 class Solved:
@@ -39,6 +49,7 @@ class Solved:
         values: of every column.
         bound: no solution's objective is below it.
         is_optimal: whether the solve proved its optimum.
+        is_stopped: whether somebody who looked on ended it.
         work: simplex iterations and branch-and-bound nodes.
     """
 
@@ -46,18 +57,20 @@ class Solved:
     objective: float
     bound: float
     is_optimal: bool
+    is_stopped: bool
     work: int
 
 
 @dataclass(slots=True)
 class Programme:
-    """Columns and rows, collected and then solved for one goal after the other."""
+    """Columns and rows, collected and then solved for one goal after the other; `look` looks on at every solve."""
 
     lower: list[float] = field(default_factory=list)
     upper: list[float] = field(default_factory=list)
     whole: list[bool] = field(default_factory=list)
     rows: list[tuple[dict[int, float], float, float]] = field(default_factory=list)
     most_nodes: int = MOST_NODES
+    look: Look | None = None
     _solver: Any = None
     _incumbent: list[float] | None = None
 
@@ -80,13 +93,14 @@ class Programme:
     def minimise(self, goal: Terms) -> Solved | None:
         """Solve for one goal, starting from what the last solve found; None when nothing is feasible.
 
-        Raises PlacementError when the solver ends in any other way than it should.
+        Raises StoppedError, and PlacementError when the solver ends in any other way than it should.
         """
         import highspy
         import numpy as np
 
         if self._solver is None:
             self._solver = self._load()
+            self._solver.cbMipInterrupt.subscribe(self._watched)
         solver, count = self._solver, len(self.lower)
         costs = np.zeros(count)
         for column, value in goal.items():
@@ -103,9 +117,11 @@ class Programme:
         status, found = solver.getModelStatus(), solver.getInfo()
         if status == statuses.kInfeasible:
             return None
-        is_optimal = status == statuses.kOptimal
-        stopped = (statuses.kSolutionLimit, statuses.kIterationLimit, statuses.kInterrupt)
-        if not is_optimal and (status not in stopped or found.primal_solution_status != 2):
+        is_optimal, is_stopped = status == statuses.kOptimal, status == statuses.kInterrupt
+        is_limited = is_stopped or status in (statuses.kSolutionLimit, statuses.kIterationLimit)
+        if is_stopped and found.primal_solution_status != 2:
+            raise StoppedError
+        if not is_optimal and (not is_limited or found.primal_solution_status != 2):
             raise PlacementError(
                 f"the solver ended with {solver.modelStatusToString(status)!r}",
                 advice="a fleet of this size needs the search engine; plan fewer connected sites at once",
@@ -115,7 +131,7 @@ class Programme:
         work = max(0, found.simplex_iteration_count) + max(0, found.mip_node_count)
         objective = float(found.objective_function_value)
         bound = float(found.mip_dual_bound)
-        return Solved(values, objective, min(bound, objective), is_optimal, int(work))
+        return Solved(values, objective, min(bound, objective), is_optimal, is_stopped, int(work))
 
     def _load(self) -> Any:
         import highspy
@@ -140,6 +156,12 @@ class Programme:
         matrix.value_ = np.array([value for terms, _, _ in self.rows for value in terms.values()], dtype=np.float64)
         solver.passModel(model)
         return solver
+
+    def _watched(self, event: Any) -> None:
+        """Tell who looks on how far the solve is, and end it when they say so."""
+        found = event.data_out
+        if self.look is not None and self.look(found.mip_primal_bound, found.mip_dual_bound):
+            event.interrupt()
 
     def _add(self, terms: Mapping[int, float], lower: float, upper: float) -> None:
         import numpy as np

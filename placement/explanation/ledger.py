@@ -46,37 +46,57 @@ class Ledger:
 
     instance: Instance
     choices: Mapping[str, Choice]
+    _own: dict[str, Choice] = field(init=False)
     _whole: Room = field(init=False)
     _readers: Counter[tuple[PoolKey, str]] = field(init=False)
 
     def __post_init__(self) -> None:
         """Add everything up."""
-        total = tally(self.instance, self.choices)
+        self._own = dict(self.choices)
+        total = tally(self.instance, self._own)
         self._whole = Room(_grouped(total.pools), total.hops)
         self._readers = Counter()
         for name in self.choices if any(load.stores for load in total.pools.values()) else ():
             self._readers.update(self._reads(name))
 
     def _reads(self, name: str) -> Iterable[tuple[PoolKey, str]]:
-        own = tally(self.instance, {name: self.choices[name]})
+        own = tally(self.instance, {name: self._own[name]})
         return [(key, store) for key, load in own.pools.items() for store in load.stores]
 
     def without(self, name: str) -> Room:
         """Return what is taken when this workload is away."""
-        if name not in self.choices:
+        if name not in self._own:
             return self._whole
-        own = tally(self.instance, {name: self.choices[name]})
+        own = tally(self.instance, {name: self._own[name]})
         gone = {pair for pair in self._reads(name) if self._readers[pair] == 1}
-        pools = {group: dict(loads) for group, loads in self._whole.pools.items()}
+        pools = dict(self._whole.pools)
         for key, load in own.pools.items():
-            here = pools[key.site, key.hardware]
+            here = pools[key.site, key.hardware] = dict(pools[key.site, key.hardware])
             left = here[key].wanted - load.wanted
             stores = {store: size for store, size in here[key].stores.items() if (key, store) not in gone}
             here[key] = PoolLoad(load.pool, load=here[key].load - load.load, wanted=left, stores=stores)
             if left <= 0:
                 del here[key]
-        hops = {hop: load - own.hops.get(hop, Fraction(0)) for hop, load in self._whole.hops.items()}
-        return Room(pools, hops)
+        left_of = {hop: self._whole.hops[hop] - bits for hop, bits in own.hops.items()}
+        return Room(pools, {**self._whole.hops, **left_of})
+
+    def put(self, name: str, choice: Choice) -> None:
+        """Let a workload be served so from now on."""
+        before, own = self.without(name), tally(self.instance, {name: choice})
+        if name in self._own:
+            self._readers.subtract(self._reads(name))
+        self._own[name] = choice
+        self._readers.update(self._reads(name))
+        pools = dict(before.pools)
+        for key, load in own.pools.items():
+            here = pools[key.site, key.hardware] = dict(pools.get((key.site, key.hardware), {}))
+            there = here.get(key, PoolLoad(load.pool))
+            wanted, stores = there.wanted + load.wanted, {**there.stores, **load.stores}
+            here[key] = PoolLoad(load.pool, load=there.load + load.load, wanted=wanted, stores=stores)
+        hops = {**before.hops}
+        for hop, bits in own.hops.items():
+            hops[hop] = hops.get(hop, Fraction(0)) + bits
+        self._whole = Room(pools, hops)
 
 
 def _grouped(pools: Mapping[PoolKey, PoolLoad]) -> dict[GroupKey, dict[PoolKey, PoolLoad]]:

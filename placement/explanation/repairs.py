@@ -7,7 +7,7 @@ is made anew afterwards costs as much or less.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,12 +75,15 @@ def _untold(family: str) -> str:
 
 
 def explanations(
-    instance: Instance, choices: Mapping[str, Choice], failures: Iterable[Failure] = ()
+    instance: Instance,
+    choices: Mapping[str, Choice],
+    failures: Iterable[Failure] = (),
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> dict[str, Reason]:
     """Return why each workload that is missing or degraded in `choices` is so, and what would repair it.
 
     The causes of all come first, then numbers and repairs, as far as `MOST_OF_A_PLAN` trials reach: who asks about one
-    of the others alone (`explanation`) learns them.
+    of the others alone (`explanation`) learns them. The same holds for all who come after somebody said stop.
     """
     court, left, found = Court(instance, choices, tuple(failures)), MOST_OF_A_PLAN, dict[str, Reason]()
     benches = {
@@ -89,11 +92,11 @@ def explanations(
         if name not in choices or choices[name].is_degraded
     }
     for name, (alone, beside) in benches.items():
-        found[name] = reason(alone, beside, left)
+        found[name] = reason(alone, beside, 0 if is_stopped() else left)
         left -= alone.trials + beside.trials
     for name, (alone, beside) in benches.items():
         before = alone.trials + beside.trials
-        if left > 0:
+        if left > 0 and not is_stopped():
             found[name] = _numbered_and_priced(
                 alone if found[name].kind == "impossible" else beside, beside, found[name]
             )

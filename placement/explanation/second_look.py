@@ -1,37 +1,45 @@
-"""Before anything is called unplaceable the oracle is asked once more: a search may have missed what fits."""
+"""Before anything is called unplaceable the oracle is asked once more: a search may have missed what fits.
+
+A proof that somebody stopped has more to look for: those of whom it had not come to think.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
-from placement.explanation.court import Court
+from placement.explanation.ledger import Ledger
 from placement.explanation.oracle import UnsureError, best_way
 from placement.instance import Instance
-from placement.solution import Choice, Failure
+from placement.solution import Choice
+
+MOST_LOOKS = 1000
+"""Workloads that are looked at, the heaviest first: of a fleet where many more lack room, a few find some."""
 
 
 def second_look(
-    instance: Instance, choices: Mapping[str, Choice], failures: Iterable[Failure] = ()
+    instance: Instance, choices: Mapping[str, Choice], hopeless: Collection[str] = frozenset()
 ) -> dict[str, Choice]:
     """Return the choices with all that the oracle can still place, or place as declared, beside the others.
 
     The heaviest priority goes first; each that is brought in is there for the next. Others stay where they are, so the
-    packing has to be made again where anything was found. With `failures` nothing is tried: what is reserved for a loss
-    is not in the oracle's ledger.
+    packing has to be made again where anything was found. For plans that reserve nothing for a loss: the ledger does
+    not know of that.
+
+    Args:
+        hopeless: who is proved to find no better place, not even alone.
     """
-    found = dict(choices)
-    lacking = [n for n in instance.workloads if n not in choices or choices[n].is_degraded]
-    if tuple(failures):
-        return found
-    court = Court(instance, found)
-    for name in sorted(lacking, key=lambda name: (-instance.workloads[name].priority, name)):
-        workload = instance.workloads[name]
+    found, workloads = dict(choices), instance.workloads
+    lacking = [n for n in workloads if n not in hopeless and (n not in found or found[n].is_degraded)]
+    ledger = Ledger(instance, found) if lacking else None
+    for name in sorted(lacking, key=lambda name: (-workloads[name].priority, name))[:MOST_LOOKS]:
+        assert ledger is not None
+        workload = workloads[name]
         graphs = workload.graphs[:1] if name in found else workload.graphs
         try:
-            way = best_way(instance.problem, workload, court.ledger.without(name), graphs)
+            way = best_way(instance.problem, workload, ledger.without(name), graphs)
         except UnsureError:
             continue
         if way is not None:
+            ledger.put(name, way.choice)
             found[name] = way.choice
-            court = Court(instance, found)
     return found

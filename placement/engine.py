@@ -49,7 +49,7 @@ def plan(
     name, solve = (exact.NAME, _proven) if is_small(problem) else (large.NAME, _searched)
     solution = _looked_again(instance, solve(instance, held, watch))
     if held is not None and rebalance is not None and not watch.is_stopped:
-        solution = _cheaper(instance, solution, _looked_again(instance, solve(instance, None, watch)), rebalance)
+        solution = cheaper(instance, solution, _looked_again(instance, solve(instance, None, watch)), rebalance)
     watch.show(Progress("explaining", 0.0))
     return assemble(instance, solution, _reasons(instance, solution, watch, is_explained=is_explained), name)
 
@@ -94,7 +94,7 @@ def _proven(instance: Instance, held: Current | None, watch: Watch) -> Solution:
     return solution
 
 
-def _cheaper(instance: Instance, stays: Solution, moves: Solution, percent: float) -> Solution:
+def cheaper(instance: Instance, stays: Solution, moves: Solution, percent: float) -> Solution:
     """Return the one that moves when it serves as well and saves more than so many percent of the cost of staying."""
     if _lack(instance, moves) > _lack(instance, stays):
         return stays

@@ -188,6 +188,21 @@ def test_check_current_accepts_an_unchanged_fleet_and_refuses_a_changed_one(flee
     assert "patient-message@clinic-lyon: placed -> absent" in changed.stdout
 
 
+def test_rebalance_moves_what_is_not_forced_only_when_that_saves_enough(fleet: Path, tmp_path: Path) -> None:
+    shutil.copytree(fleet / "fleet", tmp_path / "fleet")
+    virginia = tmp_path / "fleet" / "sites" / "dc-virginia.yaml"
+    virginia.write_text(virginia.read_text().replace("price: 0.24 EUR/h", "price: 2.40 EUR/h"))
+    costs = {}
+    for percent in (None, "0", "25", "27"):  # all moves save 26 % of the cost
+        asked = () if percent is None else ("--rebalance", percent)
+        to = tmp_path / "then.json"
+        assert hybrid("plan", tmp_path / "fleet", "--current", fleet / "plan.json", *asked, "-o", to, *DAYS).stderr
+        costs[percent] = json.loads(to.read_bytes())["cost"]["perHour"]
+        moves = hybrid("diff", fleet / "plan.json", to).stdout.count("/sort: dc-virginia")
+        assert moves == (6 if percent in ("0", "25") else 0)
+    assert costs["27"] == costs[None] > costs["25"] == costs["0"]
+
+
 def test_a_stale_plan_is_refused_with_the_input_that_changed(fleet: Path, tmp_path: Path) -> None:
     shutil.copytree(fleet / "fleet", tmp_path / "fleet")
     with (tmp_path / "fleet" / "policy.yaml").open("a") as file:

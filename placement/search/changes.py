@@ -13,7 +13,7 @@ from placement.search.index import Index
 from placement.search.kernel import kernel
 from placement.search.layout import BITS, LOAD, NOWHERE, Layout
 from placement.search.stacking import CLOSED, OPENED, PUT, TAKEN, close_one, lay, lift, log, open_one
-from placement.search.state import COST, DEGRADED, EGRESS, LOGGED, MOVES, PAID, UNPLACED, WORK, State
+from placement.search.state import COST, DEGRADED, EGRESS, HOLLOW, LOGGED, MOVES, PAID, UNPLACED, WORK, State
 from placement.search.ways import hops, route
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def load_pools(layout: Layout, state: State, index: Index, work: int, shape: int
         pool = state.pool[slot]
         if pool != NOWHERE:
             state.load[pool] += sign * works.wanted[slot]
+            state.money[HOLLOW] -= sign * works.wanted[slot] * index.part[pool]
             if sign > 0:
                 _join(state, slot, pool)
             else:

@@ -19,8 +19,14 @@ replica really costs; and later of a fair part of what is open."""
 ENOUGH = 0.005
 """Sweeps and closings are repeated while they save this fraction of the cost."""
 
-FEWEST, FEW, MANY = 6, 12, 32
+FEWEST, FEW, SOME, MANY = 6, 12, 16, 32
 """Candidate sites of a workload that comes in, and of one that looks for something better."""
+
+COOLING = (1.0, 0.7, 0.4, 0.2, 0.0)
+"""How much of what replicas of shared pools cost beyond their load does not count, step by step."""
+
+LEAST_MELT = 1_000
+"""Units of work for each stage below which everything counts from the beginning."""
 
 MOST_SWEEPS, MOST_CLOSINGS = 3, 4
 MOST_ROUNDS, ROUND = 8, 20_000
@@ -77,11 +83,16 @@ def in_order(layout: Layout) -> NDArray[np.int32]:
 def _plan(run: Run, order: NDArray[np.int32], start: Placing | None) -> None:
     if start is not None:
         _resume(run, order, start)
+    is_cold = start is not None or run.of < LEAST_MELT * len(run.layout.works.wanted)
+    run.smooth(0.0 if is_cold else 1.0)
     sweeping.rank_rows(*run.by)
     run.blend(TRUE, 0.0, HOPE)
     run.insert(order, FEW)
     run.blend(1.0, FAIRLY, 0.0)
     run.each(ruining.find_hopeless, *run.by, order, to=len(order))
+    if not is_cold:
+        run.improve(order, MANY)
+        _cool(run, order)
     for _ in range(MOST_SWEEPS):
         if run.is_over or run.improve(order, MANY) <= ENOUGH * run.cost:
             break
@@ -89,6 +100,24 @@ def _plan(run: Run, order: NDArray[np.int32], start: Placing | None) -> None:
         if run.is_over or run.close() <= ENOUGH * run.cost:
             break
     _ruin(run, order)
+
+
+def _cool(run: Run, order: NDArray[np.int32]) -> None:
+    """Let whole replicas of shared pools count more and more, leaving out steps for which there is no work.
+
+    While only load counts, workloads go one by one to where replicas are cheap, though none is full there yet; as
+    replicas harden, those that stayed empty are closed.
+    """
+    spent = 0
+    for at, smooth in enumerate(COOLING):
+        if run.of - run.work < spent * (len(COOLING) - at) and smooth > 0:
+            continue
+        begin = run.work
+        run.smooth(smooth)
+        run.close()
+        run.improve(order, SOME)
+        spent = run.work - begin
+    run.smooth(0.0)
 
 
 def _ruin(run: Run, order: NDArray[np.int32]) -> None:

@@ -27,6 +27,7 @@ class Index(NamedTuple):
         users, user: by pool (+1), and the rows of `Works.remote_first` whose stages may use it from elsewhere.
         potential: by pool, units of load of everybody who may use it.
         share: by pool, price per unit of load when it is as full as it can be.
+        part: the same for pools that serve other sites, 0 for those of one site alone.
         row_kind: by row of `Works.remote_first`, its kind.
         kind_first, kind_work: by kind (+1), its workloads.
         stage_column, stage_last: by stage of all graphs, its column in the front (NOWHERE when it is in none), and the
@@ -45,6 +46,7 @@ class Index(NamedTuple):
     user: NDArray[int32]
     potential: NDArray[int64]
     share: NDArray[float64]
+    part: NDArray[float64]
     row_kind: NDArray[int32]
     kind_first: NDArray[int64]
     kind_work: NDArray[int32]
@@ -83,6 +85,7 @@ def index_of(layout: Layout) -> Index:
         user=user,
         potential=potential,
         share=pools.price / full,
+        part=np.where(np.diff(users) > 0, pools.price / full, 0.0),
         row_kind=np.repeat(np.arange(len(rows), dtype=np.int32), rows),
         kind_first=np.searchsorted(works.kind[by_kind], np.arange(len(rows) + 1)).astype(np.int64),
         kind_work=by_kind,

@@ -22,7 +22,7 @@ from placement.search.index import Index
 from placement.search.kernel import kernel
 from placement.search.layout import NOWHERE, Layout
 from placement.search.pricing import gather_options, gather_sites, stage_price
-from placement.search.state import COST, DEGRADED, EGRESS, LOGGED, MOVES, PAID, UNPLACED, State
+from placement.search.state import COST, DEGRADED, EGRESS, HOLLOW, LOGGED, MOVES, PAID, SMOOTH, UNPLACED, State
 
 ATTEMPTS = 8
 """How often a workload is placed anew when a pool or wire that looked open proves full."""
@@ -171,6 +171,12 @@ def price_as_it_was(
 
 
 @kernel
+def weigh(state: State) -> float:
+    """Return the cost as it counts now: with some of what shared pools cost beyond a fair price of their load."""
+    return state.money[COST] - state.money[SMOOTH] * state.money[HOLLOW]
+
+
+@kernel
 def goals_fell(state: State, unplaced: int, degraded: int, moves: int, cost: float, slack: float) -> bool:
     """Return whether the goals are now better, in their order, than these; a cost up to `slack` above is as good."""
     if state.counts[UNPLACED] != unplaced:
@@ -179,7 +185,7 @@ def goals_fell(state: State, unplaced: int, degraded: int, moves: int, cost: flo
         return bool(state.counts[DEGRADED] < degraded)
     if state.counts[MOVES] != moves:
         return bool(state.counts[MOVES] < moves)
-    return bool(state.money[COST] < cost + slack)
+    return bool(weigh(state) < cost + slack)
 
 
 @kernel
@@ -193,6 +199,7 @@ def improve(
     mark, paid_mark = state.counts[LOGGED], state.counts[PAID]
     cost, egress, shape = state.money[COST], state.money[EGRESS], state.shape[work]
     unplaced, degraded, moves = state.counts[UNPLACED], state.counts[DEGRADED], state.counts[MOVES]
+    weighed = weigh(state)
     paid = state.egress[work]
     remember(layout, state, bench, work)
     take(layout, state, index, work)
@@ -205,7 +212,7 @@ def improve(
     if not done and shape != first:
         done = insert_degraded(layout, state, index, bench, work, most, drawn, bound)
     slack = 1e-12 * abs(cost) if is_strict else np.inf
-    if done and goals_fell(state, unplaced, degraded, moves, cost, slack):
+    if done and goals_fell(state, unplaced, degraded, moves, weighed, slack):
         return True
     undo(layout, state, index, mark, cost, egress)
     state.counts[PAID] = paid_mark

@@ -28,7 +28,7 @@ from placement.search.index import Index
 from placement.search.kernel import kernel
 from placement.search.layout import LOAD, NOWHERE, Layout
 from placement.search.stacking import room_for
-from placement.search.state import WORK, State
+from placement.search.state import SMOOTH, WORK, State
 from placement.search.ways import route
 
 
@@ -60,7 +60,10 @@ def price_at(layout: Layout, state: State, index: Index, bench: Bench, pool: int
         if bench.counts[IS_ALONE] == 0 and room_for(pools, layout.groups, state, index, pool) < more:
             return np.inf
     paid = more - 1 if more > 0 and pool == bench.counts[FAVOURED] else more
-    money = bench.blend[MARGINAL] * paid * pools.price[pool]
+    price = paid * pools.price[pool]
+    if index.part[pool] > 0:
+        price += state.money[SMOOTH] * (index.part[pool] * wanted - more * pools.price[pool])
+    money = bench.blend[MARGINAL] * price
     if bench.blend[FAIR] > 0 and wanted > 0:
         money += bench.blend[FAIR] * pools.price[pool] * (replicas + more) * (wanted / (load + wanted))
     if bench.blend[SHARE] > 0:

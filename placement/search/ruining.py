@@ -28,7 +28,7 @@ from placement.search.bench import (
 )
 from placement.search.changes import take, undo
 from placement.search.index import Index
-from placement.search.insertion import choose, goals_fell, improve, insert, remember
+from placement.search.insertion import choose, goals_fell, improve, insert, remember, weigh
 from placement.search.kernel import kernel
 from placement.search.layout import NOWHERE, Layout
 from placement.search.pricing import gather_options, gather_sites, next_random
@@ -115,6 +115,7 @@ def close(layout: Layout, state: State, index: Index, bench: Bench, pool: int) -
     state.counts[LOGGED], state.counts[PAID], bench.counts[BATCH] = 0, 0, 0
     cost, egress = state.money[COST], state.money[EGRESS]
     unplaced, degraded, moves = state.counts[UNPLACED], state.counts[DEGRADED], state.counts[MOVES]
+    weighed = weigh(state)
     fewer = state.replicas[pool] - 1
     bench.counts[BANNED], bench.counts[MOST] = pool, fewer
     down_to = fewer * layout.pools.throughput[pool] if fewer > 0 else -1
@@ -123,7 +124,7 @@ def close(layout: Layout, state: State, index: Index, bench: Bench, pool: int) -
     if done:
         mix(layout, state, bench, 0)
         recreate(layout, state, index, bench, 0.1, 1)
-        done = goals_fell(state, unplaced, degraded, moves, cost, -1e-9 * abs(cost))
+        done = goals_fell(state, unplaced, degraded, moves, weighed, -1e-9 * abs(cost))
     bench.counts[BANNED] = NOWHERE
     if not done:
         undo(layout, state, index, 0, cost, egress)
@@ -168,6 +169,7 @@ def ruin(layout: Layout, state: State, index: Index, bench: Bench, work: int, mo
     state.counts[LOGGED], state.counts[PAID], bench.counts[BATCH] = 0, 0, 0
     cost, egress = state.money[COST], state.money[EGRESS]
     unplaced, degraded, moves = state.counts[UNPLACED], state.counts[DEGRADED], state.counts[MOVES]
+    weighed = weigh(state)
     wanting = state.shape[work] != layout.shapes.first[layout.works.pipeline[work]]
     first = 1 if wanting and bench.hopeless[work] == 0 else 0
     take_one(layout, state, index, bench, work)
@@ -185,7 +187,7 @@ def ruin(layout: Layout, state: State, index: Index, bench: Bench, work: int, mo
         bench.counts[FAVOURED] = NOWHERE
     mix(layout, state, bench, first)
     recreate(layout, state, index, bench, 0.3 * next_random(state, 4), 2)
-    if goals_fell(state, unplaced, degraded, moves, cost, slack - 1e-12 * abs(cost)):
+    if goals_fell(state, unplaced, degraded, moves, weighed, slack - 1e-12 * abs(cost)):
         return 1
     undo(layout, state, index, 0, cost, egress)
     return 0

@@ -17,7 +17,9 @@ from placement.search.layout import NOWHERE, Layout, Packing, Placing
 from placement.search.state import (
     COST,
     DEGRADED,
+    HOLLOW,
     MOVES,
+    SMOOTH,
     UNPLACED,
     WORK,
     State,
@@ -141,6 +143,13 @@ class Run:
     def blend(self, marginal: float, fair: float, share: float, move: float = 0.0) -> None:
         """Set what prices are made of."""
         self.bench.blend[:] = marginal, fair, share, move
+
+    def smooth(self, part: float) -> None:
+        """Let so much of what replicas of shared pools cost beyond a fair price of their load not count."""
+        state, price = self.state, self.layout.pools.price
+        is_shared = self.index.part > 0
+        state.money[SMOOTH] = part
+        state.money[HOLLOW] = (price * state.replicas)[is_shared].sum() - (self.index.part * state.load).sum()
 
     def each(self, kernel: Callable[..., int], *arguments: Any, to: int, then: tuple[int, ...] = ()) -> None:
         """Call a kernel that goes from a place until some work is done, till it is through; `then` follows those."""

@@ -10,7 +10,7 @@ import numpy as np
 from placement.search.index import Index
 from placement.search.kernel import kernel
 from placement.search.layout import NOWHERE, Groups, Pools
-from placement.search.state import COST, LOGGED, SPARE, State
+from placement.search.state import COST, HOLLOW, LOGGED, SPARE, State
 
 OPENED, CLOSED, PUT, TAKEN = 1, 2, 3, 4
 """What the journal's records tell; the last entry of each."""
@@ -94,6 +94,8 @@ def lay(pools: Pools, groups: Groups, state: State, index: Index, pool: int, nod
     state.top[pool] = cell
     state.replicas[pool] += 1
     state.money[COST] += pools.price[pool]
+    if index.part[pool] > 0:
+        state.money[HOLLOW] += pools.price[pool]
 
 
 @kernel
@@ -106,6 +108,8 @@ def lift(pools: Pools, groups: Groups, state: State, index: Index, pool: int) ->
     state.counts[SPARE] += 1
     state.replicas[pool] -= 1
     state.money[COST] -= pools.price[pool]
+    if index.part[pool] > 0:
+        state.money[HOLLOW] -= pools.price[pool]
     _shift(pools, groups, state, index, pool, node, device, 1)
     if pools.store[pool] > 0 and not lies_on(state, pool, node):
         state.disk[node] += pools.store[pool]

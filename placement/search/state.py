@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 UNPLACED, DEGRADED, MOVES, WORK, LOGGED, PAID, SPARE, TICKET = range(8)
 """Entries of `State.counts`: the goals; work done; lengths of the journal, of its money, of spare cells; a stamp."""
 
-COST, EGRESS = range(2)
-"""Entries of `State.money`: currency per hour of everything, and of its egress."""
+COST, EGRESS, HOLLOW, SMOOTH = range(4)
+"""Entries of `State.money`: currency per hour of everything; of its egress; of what open replicas of pools that serve
+other sites cost beyond a fair price of their load; and how much of the last does not count now, from 0 to 1."""
 
 EIGHTHS = 8
 JOURNAL = 1 << 20
@@ -115,7 +116,7 @@ def empty_state(layout: Layout, held: Placing | None = None) -> State:
         held_site=kept.site,
         held_pool=kept.pool,
         counts=counts,
-        money=np.zeros(2),
+        money=np.zeros(4),
         seed=np.array([0x9E3779B97F4A7C15], np.uint64),
         journal=np.zeros(JOURNAL, np.int64),
         paid=np.zeros(JOURNAL // 8),

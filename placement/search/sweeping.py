@@ -15,7 +15,7 @@ from placement.search.insertion import improve, insert, remember
 from placement.search.kernel import kernel
 from placement.search.layout import NOWHERE, Layout
 from placement.search.stacking import room_for
-from placement.search.state import LOGGED, PAID, WORK, State
+from placement.search.state import LOGGED, PAID, SMOOTH, WORK, State
 
 if TYPE_CHECKING:
     from numpy import int32
@@ -94,7 +94,7 @@ def _unit_price(layout: Layout, state: State, index: Index, pool: int) -> float:
     pools = layout.pools
     slack = state.replicas[pool] * pools.throughput[pool] - state.load[pool]
     if slack > 0:
-        return index.share[pool] * OPEN_IS_CHEAPER
+        return index.share[pool] * (OPEN_IS_CHEAPER + state.money[SMOOTH] * (1 - OPEN_IS_CHEAPER))
     if room_for(pools, layout.groups, state, index, pool) == 0:
         return np.inf
     return index.share[pool]

@@ -22,6 +22,7 @@ from placement.search.engine import Found, Progress, in_order, search
 from placement.search.insertion import improve
 from placement.search.layout import NOWHERE, Layout, Placing
 from placement.search.running import Run
+from placement.search.state import HOLLOW
 from placement.search.sweeping import rank_rows
 from placement.solution import tally
 from tests.support.search_audit import faults, weights
@@ -110,6 +111,22 @@ def test_a_pool_that_proved_full_to_one_still_has_its_price_for_those_in_it(flee
         run.bench.blocked[: len(pools)], run.bench.counts[BLOCKED] = pools, len(pools)
         improve(*run.by, work, 12, 0, 1)
     assert faults(*fleet, run.found(is_cut=False)) == []
+
+
+def test_what_hollow_replicas_cost_is_kept_up_through_moves_and_undone_moves(fleet: tuple[Compiled, Instance]) -> None:
+    layout = fleet[0].layout
+    run = Run.of_layout(layout, 10**9, None, None)
+    order = in_order(layout)
+    run.smooth(0.5)
+    rank_rows(*run.by)
+    run.blend(1.0, 0.0, 0.0)
+    run.insert(order, 12)
+    run.close()
+    run.improve(order, 12)
+    part, pools = run.index.part, layout.pools
+    hollow = float((pools.price * run.state.replicas)[part > 0].sum() - (part * run.state.load).sum())
+    assert hollow > 0
+    assert run.state.money[HOLLOW] == pytest.approx(hollow)
 
 
 def test_work_is_kept_to_and_told(fleet: tuple[Compiled, Instance]) -> None:

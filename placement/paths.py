@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from placement.routes import Network
+from placement.network import Network
 
 Step = tuple[int, Fraction, tuple[str, ...]]
 """Round trip in microseconds, price per GB, and the sites in order: the less, the better."""

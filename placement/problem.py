@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from placement.catalogue import Model
 from placement.knowledge import Knowledge
+from placement.network import Network
 from placement.pipeline import Pipeline
 from placement.references import check_references
-from placement.routes import Network
 from sites.fleet import KINDS as SITE_KINDS
 from sites.fleet import Fleet, read_fleet
 from sites.noun import Noun, matches

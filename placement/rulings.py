@@ -11,10 +11,11 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from placement.network import Hop, Network
 from placement.paths import Paths
 from placement.pipeline import Pipeline, Stage
 from placement.problem import Problem
-from placement.routes import Hop, Network, Router
+from placement.routes import Router
 from sites.country import country_of
 from sites.data import Label
 from sites.decisions import decide_hop, decide_stage, permit_hop, permit_stage

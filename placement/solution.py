@@ -15,7 +15,8 @@ from placement.graph import Edge, Graph, exact
 from placement.instance import Instance, Workload
 from placement.latency import slowest_us
 from placement.losses import Loss, after, losses_on
-from placement.routes import Hop, Route
+from placement.network import Hop
+from placement.routes import Route
 
 NOTHING = Fraction(0)
 HOP_LIMIT = Fraction(7, 10)

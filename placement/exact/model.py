@@ -20,7 +20,7 @@ from placement.exact.nodes import Group, Use
 from placement.exact.serving import THOUSANDTHS, Serving, keep_apart, possible, serve
 from placement.graph import exact
 from placement.instance import Instance, Workload
-from placement.routes import Hop
+from placement.network import Hop
 from placement.solution import HOP_LIMIT, Choice
 
 __all__ = ["Model", "Move", "as_floats", "possible"]

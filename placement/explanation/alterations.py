@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from placement.catalogue import Model
 from placement.knowledge import Knowledge
+from placement.network import Hop, Network
 from placement.pipeline import Pipeline, Stage
 from placement.problem import Problem
-from placement.routes import Hop, Network
 from sites.quantity import Price
 from sites.site import Hardware, Link, Site
 

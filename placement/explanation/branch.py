@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from placement.candidates import Option, PoolKey
-from placement.routes import Hop
+from placement.network import Hop
 
 Flow = tuple[float, float, tuple[Hop, ...], float]
 """Cost per hour, microseconds, hops, and bits per second on each of them."""

@@ -11,8 +11,8 @@ from math import ceil
 from placement.candidates import PoolKey
 from placement.cost import egress_per_hour
 from placement.instance import Instance, Workload
+from placement.network import Hop
 from placement.problem import Problem
-from placement.routes import Hop
 from placement.solution import HOP_LIMIT, Choice, PoolLoad, routed, tally
 
 GroupKey = tuple[str, str]

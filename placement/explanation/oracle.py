@@ -20,9 +20,10 @@ from placement.explanation.ledger import GroupKey, Room, added_cost, link_loads
 from placement.graph import ANSWER, INPUT, Edge, Graph
 from placement.instance import Workload
 from placement.latency import flow_us
+from placement.network import Hop
 from placement.pipeline import Stage
 from placement.problem import Problem
-from placement.routes import Hop, Route
+from placement.routes import Route
 from placement.solution import HOP_LIMIT, Choice, latency_us
 
 MOST_STEPS = 20_000

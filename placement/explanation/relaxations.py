@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from placement.catalogue import Model
 from placement.explanation.legal_relaxations import without_law
 from placement.knowledge import Knowledge
+from placement.network import Network
 from placement.pipeline import Pipeline, PipelineSpec, Stage
 from placement.problem import Problem
-from placement.routes import Network
 from sites.quantity import Price
 from sites.site import Accelerators, Erasure, Hardware, Link, Site
 

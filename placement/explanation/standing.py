@@ -15,10 +15,10 @@ from placement.graph import ANSWER, INPUT, exact
 from placement.hardware import speed_on
 from placement.instance import Instance, Workload, instance_of
 from placement.losses import Loss
+from placement.network import Hop
 from placement.pipeline import Stage
 from placement.plan import AssignmentPlan, FlowPlan, Plan, StagePlan, WorkloadPlan
 from placement.problem import Problem
-from placement.routes import Hop
 from placement.solution import Choice, Failure, PoolLoad
 
 CHECK = "the plan was altered, or is of another fleet: hybrid check PLAN FLEET"

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from placement.catalogue import Model
 from placement.errors import PlacementError
+from placement.network import Network
 from placement.pipeline import Pipeline
 from placement.problem import Problem
-from placement.routes import Network
 from sites.policy import Pack, Policy
 from sites.quantity import Price
 from sites.site import Hardware, Link, Site

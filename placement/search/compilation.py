@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from placement.graph import Graph, exact
 from placement.instance import workload_id
+from placement.network import Hop
 from placement.pipeline import Pipeline
 from placement.problem import Problem
-from placement.routes import Hop
 from placement.rulings import Rulings
 from placement.search.compiled import Compiled
 from placement.search.grounds import Grounds

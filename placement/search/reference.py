@@ -10,7 +10,7 @@ import numpy as np
 from placement.candidates import Option, Pool, PoolKey
 from placement.graph import exact
 from placement.instance import Instance, Workload
-from placement.routes import Hop
+from placement.network import Hop
 from placement.search.compiled import Compiled
 from placement.search.hardware import POOL_FIELDS, groups_of, pool_row, wait_of, wanted_of
 from placement.search.layout import NOWHERE, PRIORITY, Layout, Pools, Works

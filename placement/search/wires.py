@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.routes import Hop, Network
+from placement.network import Hop, Network
 from placement.search.layout import BITS
 from placement.search.rows import array, firsts
 from placement.search.ways import Ways

@@ -7,8 +7,8 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from placement.network import Hop, Network
 from placement.paths import Paths
-from placement.routes import Hop, Network
 from sites.site import Site
 from tests.support.placement import a_clinic, a_region
 from tests.support.sites import a_link

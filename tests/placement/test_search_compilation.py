@@ -12,8 +12,8 @@ import pytest
 
 from placement.exact.engine import solve
 from placement.instance import Instance, instance_of
+from placement.network import Network
 from placement.problem import Problem, read_problem
-from placement.routes import Network
 from placement.rulings import Rulings
 from placement.search.compilation import compile_layout, layout_of
 from placement.search.compiled import Compiled

@@ -10,8 +10,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hybrid.evidence.log import EvidenceLog
+from placement.network import Network
 from placement.problem import Problem
-from placement.routes import Network
 from sites.policy import Policy
 from sites.question import Window
 from tests.support.sites import a_party, a_site

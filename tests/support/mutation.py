@@ -18,7 +18,7 @@ from tests.support.differential import Answer, World, a_world, checked, planned
 from tests.support.equivalents import EQUIVALENT
 from tests.support.mutants import BrokenError, Mutant, loaded, mutants
 
-WORLDS = 800
+WORLDS = 1_200
 """How many worlds a mutant must survive before it counts as missed."""
 
 Modules = Mapping[str, ModuleType]

@@ -238,8 +238,11 @@ class Options(Mapping[str, tuple[Option, ...]]):
         return () if any(who_not(site, self.origin)) else self.cohort.at(self.cohort.stages[stage], site)
 
     def _all(self, stage: Stage) -> Iterator[Option]:
-        own = () if self.origin.spec.serves != "own" else self.cohort.at(stage, self.origin)
-        yield from own
+        is_own = self.origin.spec.serves == "own"
+        if is_own:
+            yield from self.cohort.at(stage, self.origin)
+            if self.origin.spec.connectivity.mode == "disconnected":
+                return  # no other site is reached, and none need be asked
         for site in self.cohort.offered(stage):
             if not any(who_not(site, self.origin)) and self.cohort.reaches(stage, self.origin, site):
                 yield from self.cohort.at(stage, site)

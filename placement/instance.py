@@ -123,7 +123,7 @@ def instance_of(
     candidates = Candidates(problem, rulings, is_brief)
     found: dict[str, Workload] = {}
     for pipeline, origins in _wanted(problem, only):
-        made = _Maker(candidates, pipeline)
+        made = Maker(candidates, pipeline)
         found.update((workload.id, workload) for workload in map(made.workload, origins))
     return Instance(problem, dict(sorted(found.items())), rulings)
 
@@ -141,13 +141,13 @@ def _wanted(problem: Problem, only: Collection[str] | None) -> Iterator[tuple[Pi
     yield from ((problem.pipelines[name], tuple(origins)) for name, origins in named.items())
 
 
-class _Maker:
+class Maker:
     """Makes the workloads of one pipeline, which share all that does not depend on their very origin."""
 
     def __init__(self, candidates: Candidates, pipeline: Pipeline) -> None:
         spec, stores = pipeline.spec, candidates.problem.stores
         stages = (*spec.stages, *spec.fallbacks)
-        self._candidates = candidates
+        self.candidates = candidates
         self._pipeline = pipeline
         self._stages = {stage.name: stage for stage in stages}
         self._graphs = graphs(spec)
@@ -174,7 +174,7 @@ class _Maker:
         )
 
     def _cohort(self, origin: Site) -> Cohort:
-        pipeline, candidates = self._pipeline, self._candidates
+        pipeline, candidates = self._pipeline, self.candidates
         kin = candidates.rulings.kin(pipeline.metadata.tenant, origin)
         if kin not in self._cohorts:
             labels, router = _labels(candidates.problem, pipeline, origin), candidates.router(pipeline, origin)

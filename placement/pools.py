@@ -105,6 +105,10 @@ class Fittings:
     _machines: dict[str, object] = field(default_factory=dict)
     _ids: dict[tuple[Hardware, ...], int] = field(default_factory=dict)
 
+    def at_other_sites(self, problem: Problem) -> Fittings:
+        """Return the fittings of a problem with the same models and knowledge: of machines alike the same is known."""
+        return Fittings(problem, self._known, {}, self._ids)
+
     def of(self, stage: Stage, site: Site) -> Fitting:
         """Return what serves a stage at a site."""
         key = (_asked(stage), self._of_machines(site))

@@ -195,7 +195,11 @@ def possible(
     Options whose own times exceed the latency objective are left out as well. `options` stand in for the workload's.
     """
     given = workload.options if options is None else options
-    left = {stage.name: list(given[stage.name]) for stage in graph.stages}
+    left: dict[str, list[Option]] = {}
+    for stage in graph.stages:
+        left[stage.name] = list(given[stage.name])
+        if not left[stage.name]:
+            return None  # options are found when they are looked at: the others need not be
     limit = workload.limit_us
     if limit is not None:
         for name in graph.waiting:

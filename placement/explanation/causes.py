@@ -19,6 +19,9 @@ MOST_FAMILIES = 3
 MOST_TRIALS = 200
 """Sets of families that are solved for one workload; more would answer late rather than better."""
 
+MOST_HINTS = 12
+"""Causes of other workloads that are tried before anything else, the most frequent first."""
+
 MOST_OF_A_PLAN = 1000
 """Trials for all workloads of one plan; who comes after has to be asked about alone."""
 
@@ -79,7 +82,10 @@ def reason(alone: Bench, beside: Bench, most: int = MOST_OF_A_PLAN) -> Reason:
 
 def causes_on(bench: Bench, most: int = MOST_TRIALS) -> Found:
     """Return every minimal set of at most three families without which the workload would be placed, on a bench."""
-    found = minimal_sets(families_against(bench), lambda trial: bench.is_placed(without(trial)), most)
+    seen = bench.court.seen
+    hints = sorted(seen, key=lambda cause: (-seen[cause], cause))[:MOST_HINTS]
+    found = minimal_sets(families_against(bench), lambda trial: bench.is_placed(without(trial)), most, hints)
+    seen.update(found.causes)
     short = (cause for cause in found.causes if len(cause) <= MOST_FAMILIES)
     return Found(tuple(sorted(short)), found.is_complete)
 
@@ -103,12 +109,17 @@ def families_against(bench: Bench, depth: int = MOST_FAMILIES) -> list[str]:
     return sorted(known | found)
 
 
-def minimal_sets(families: Sequence[str], is_enough: Callable[[Cause], bool], most: int = MOST_TRIALS) -> Found:
+def minimal_sets(
+    families: Sequence[str], is_enough: Callable[[Cause], bool], most: int = MOST_TRIALS, hints: Sequence[Cause] = ()
+) -> Found:
     """Return every minimal set of families that is enough, for a test that more never fails.
 
     Each set that is not among the supersets of those found leaves out at least one family of each of them; so all
     but a minimal choice of such families are tried at once, and what is enough is thinned out (as MARCO does). Stops
     after `most` tests, and then says that more may be.
+
+    Args:
+        hints: sets that are likely to be enough, and are tried first.
     """
     trials, is_complete = 0, True
     enough: list[frozenset[str]] = []
@@ -131,15 +142,17 @@ def minimal_sets(families: Sequence[str], is_enough: Callable[[Cause], bool], mo
         return holds
 
     found: list[Cause] = []
-    left_out: list[frozenset[str]] = [frozenset()]
+    for hint in hints:
+        if set(hint) <= set(families) and not any(set(cause) <= set(hint) for cause in found) and test(hint):
+            found.append(_thinned(hint, test))
+    left_out = _hitting(found) if is_complete else []
     while left_out:
         without = left_out.pop(0)
         rest = [family for family in families if family not in without]
-        lawful = [family for family in rest if not family.startswith(LEGAL)]
-        if test(lawful):
-            rest = lawful
-        elif not test(rest):
+        if not test(rest):
             continue
+        lawful = [family for family in rest if not family.startswith(LEGAL)]
+        rest = lawful if test(lawful) else rest
         cause = _thinned(rest, test)
         if not is_complete:
             break

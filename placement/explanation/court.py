@@ -5,6 +5,7 @@ The oracle answers; the solver does where the oracle cannot know. Nothing that i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -15,6 +16,7 @@ from placement.explanation.ledger import EMPTY, Ledger, Room, added_cost
 from placement.explanation.legal_relaxations import LEGAL
 from placement.explanation.oracle import UnsureError, Way, best_way
 from placement.explanation.relaxations import relax
+from placement.explanation.worlds import Worlds
 from placement.instance import Instance, Workload, instance_of
 from placement.problem import Problem
 from placement.rulings import Rulings
@@ -34,31 +36,42 @@ class Change:
 
     Attributes:
         text: as people read it.
-        of: the problem with it.
+        altered: what comes after the families are set aside; None when that is all.
         rate: requests per second of the workload that is tried; None leaves it as it is.
         legal: residency rules that are set aside; such a change is tried and never proposed.
+        families: of rules, sorted, that are set aside first.
     """
 
     text: str
-    of: Callable[[Problem], Problem]
+    altered: Callable[[Problem], Problem] | None = None
     rate: Fraction | None = None
     legal: frozenset[str] = frozenset()
+    families: tuple[str, ...] = ()
+
+    def of(self, problem: Problem) -> Problem:
+        """Return the problem with it."""
+        problem = relax(problem, self.families)
+        return problem if self.altered is None else self.altered(problem)
 
     def then(self, other: Change) -> Change:
         """Return both changes, this one first."""
         text = " and ".join(part for part in (self.text, other.text) if part)
-        rate = self.rate if other.rate is None else other.rate
-        return Change(text, lambda problem: other.of(self.of(problem)), rate, self.legal | other.legal)
+        rate, legal = self.rate if other.rate is None else other.rate, self.legal | other.legal
+        first = self.altered
+        if first is not None:
+            return Change(text, lambda problem: other.of(first(problem)), rate, legal, self.families)
+        if other.altered is not None:
+            return Change(text, other.of, rate, legal, self.families)
+        return Change(text, None, rate, legal, tuple(sorted({*self.families, *other.families})))
 
 
-AS_IT_IS = Change("", lambda problem: problem)
+AS_IT_IS = Change("")
 
 
 def without(families: Iterable[str]) -> Change:
     """Return the change that sets families of rules aside."""
     named = tuple(sorted(families))
-    legal = frozenset(family for family in named if family.startswith(LEGAL))
-    return Change("", lambda problem: relax(problem, named), None, legal)
+    return Change("", None, None, frozenset(family for family in named if family.startswith(LEGAL)), named)
 
 
 @dataclass(slots=True)
@@ -69,6 +82,7 @@ class Court:
         room: what others take, where that is known without them: an instance then holds one workload alone.
         whole: returns the court of all workloads, for what has to be solved with them; None when this is it.
         law: rulings by the residency rules that were set aside: nothing else that is changed alters them.
+        seen: how often each cause was found for some workload: it is likely to be one of the next, too.
     """
 
     instance: Instance
@@ -77,6 +91,8 @@ class Court:
     room: Room | None = None
     whole: Callable[[], Court] | None = None
     law: dict[frozenset[str], Rulings] = field(default_factory=dict)
+    seen: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    _worlds: Worlds | None = None
     _ledger: Ledger | None = None
     _together: dict[str, Collection[str]] = field(default_factory=dict)
 
@@ -87,11 +103,20 @@ class Court:
             self._ledger = Ledger(self.instance, self.choices)
         return self._ledger
 
+    @property
+    def worlds(self) -> Worlds:
+        """Return the fleet without families of rules."""
+        if self._worlds is None:
+            self._worlds = Worlds(self.instance.problem, self.rulings)
+        return self._worlds
+
     def rulings(self, problem: Problem, legal: frozenset[str]) -> Rulings:
         """Return the rulings without some rules, shared among all trials that set the same aside."""
         if not legal:
             return self.instance.rulings
-        return self.law.setdefault(legal, Rulings(problem))
+        if legal not in self.law:
+            self.law[legal] = Rulings(problem)
+        return self.law[legal]
 
     def beside(self, name: str) -> dict[str, Choice]:
         """Return the choices of the others that share a site or a wire with a workload."""
@@ -119,23 +144,17 @@ class Bench:
     is_alone: bool
     held: tuple[str, str] | None = None
     trials: int = 0
-    _small: Problem | None = None
+    _placed: dict[tuple[str, ...], bool] = field(default_factory=dict)
 
     @property
     def problem(self) -> Problem:
         """Return the problem with nobody else's pipelines, models and stores: all that is tried here."""
-        if self._small is None:
-            problem, pipeline = self.court.instance.problem, self.workload.pipeline
-            stages = (*pipeline.spec.stages, *pipeline.spec.fallbacks)
-            models = {name for stage in stages for name in stage.models}
-            stores = {stage.knowledge for stage in stages}
-            self._small = replace(
-                problem,
-                pipelines={key: p for key, p in problem.pipelines.items() if p.name == pipeline.name},
-                models={key: model for key, model in problem.models.items() if key in models},
-                stores={key: store for key, store in problem.stores.items() if key in stores},
-            )
-        return self._small
+        return self.court.worlds.problem(self.workload.pipeline)
+
+    def problem_with(self, change: Change) -> Problem:
+        """Return the same with a change."""
+        world = self.court.worlds.problem(self.workload.pipeline, change.families)
+        return world if change.altered is None else change.altered(world)
 
     def workload_rules(self) -> set[str]:
         """Return the families that bind the workload as a whole, so that no site's refusals name them."""
@@ -152,18 +171,21 @@ class Bench:
 
     def under(self, change: Change, *, is_brief: bool = True) -> Workload:
         """Return the workload as it would be."""
-        return self._under(change, change.of(self.problem), is_brief=is_brief)
+        return self._under(change, self.problem_with(change), is_brief=is_brief)
 
     def _under(self, change: Change, problem: Problem, *, is_brief: bool) -> Workload:
-        rulings = self.court.rulings(problem, change.legal)
-        workload = instance_of(problem, {self.workload.id}, rulings, is_brief=is_brief).workloads[self.workload.id]
+        worlds, pipeline = self.court.worlds, self.workload.pipeline
+        made = worlds.maker(pipeline, change.families, change.legal, is_brief=is_brief)
+        if change.altered is not None:
+            made = worlds.altered(made, problem)
+        workload = made.workload(problem.sites[self.workload.origin.name])
         workload = workload if change.rate is None else replace(workload, rate=change.rate)
         return workload if self.held is None else held_at(workload, *self.held)
 
     def best(self, change: Change = AS_IT_IS, *, any_will_do: bool = False) -> Way | None:
         """Return the best way to serve it, better than now; None when there is none. Raises UndecidedError."""
         self.trials += 1
-        problem = change.of(self.problem)
+        problem = self.problem_with(change)
         workload = self._under(change, problem, is_brief=True)
         graphs = workload.graphs[:1] if self.is_served and self.held is None else workload.graphs
         try:
@@ -172,8 +194,12 @@ class Bench:
             return self._solved(change, replace(workload, graphs=graphs), any_will_do=any_will_do)
 
     def is_placed(self, change: Change = AS_IT_IS) -> bool:
-        """Return whether it could be served, better than now."""
-        return self.best(change, any_will_do=True) is not None
+        """Return whether it could be served, better than now. Raises UndecidedError."""
+        if change.altered is not None or change.rate is not None:
+            return self.best(change, any_will_do=True) is not None
+        if change.families not in self._placed:
+            self._placed[change.families] = self.best(change, any_will_do=True) is not None
+        return self._placed[change.families]
 
     def dearer(self, change: Change, way: Way) -> Fraction:
         """Return what the plan costs more per hour with a change and this way, everybody else where they are."""
@@ -193,7 +219,7 @@ class Bench:
 
     def _others_dearer(self, change: Change) -> Fraction:
         """Return what the others' replicas cost more per hour on nodes that a change makes larger or dearer."""
-        now, then = self.problem.sites, change.of(self.problem).sites
+        now, then = self.problem.sites, self.problem_with(change).sites
         more = Fraction(0)
         for (site, hardware), loads in self.room.pools.items():
             if then.get(site) is now[site] or site not in then:

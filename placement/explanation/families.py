@@ -52,7 +52,7 @@ def of_rate(bench: Bench) -> Lever:
 
     def to(fewer: int) -> Change:
         lower = declared * (STEPS - fewer) / STEPS
-        return Change(f"rate <= {rate(lower)}", lambda problem: problem, lower)
+        return Change(f"rate <= {rate(lower)}", None, lower)
 
     return Lever(0, STEPS - 1, to)
 
@@ -98,7 +98,7 @@ def _latency(bench: Bench, what: str, rest: Change) -> Levers:
             now,
             ceil(latency_us(workload, way.choice)),
             lambda limit: Change(f"latency >= {duration(limit)}", changes.latency(name, limit)),
-            guess=soonest_us(free.of(bench.problem), workload, graph),
+            guess=soonest_us(bench.problem_with(free), workload, graph),
         )
 
 
@@ -255,7 +255,7 @@ def _new_link(family: str) -> Callable[..., Levers]:
         home = bench.workload.origin.name
         free = rest.then(without({family}))
         way = bench.best(free)
-        loads = [] if way is None else link_loads(free.of(bench.problem), bench.under(free), way.choice, bench.room)
+        loads = [] if way is None else link_loads(bench.problem_with(free), bench.under(free), way.choice, bench.room)
         most = max((load for hop, load, _ in loads if home in hop), default=Fraction(0))
         for site in _refused_at(bench, rest, family):
             if site == home:

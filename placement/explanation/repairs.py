@@ -23,6 +23,9 @@ from placement.plan import Plan, RepairPlan
 from placement.solution import Choice, Failure
 
 MOST_REPAIRS = 8
+MOST_TURNS = 250
+"""Trials for the numbers and repairs of all workloads of one plan: enough for a handful."""
+
 MOST_NUMBERED = 5
 """Causes of one workload whose numbers are looked for, the shortest first."""
 
@@ -82,8 +85,9 @@ def explanations(
 ) -> dict[str, Reason]:
     """Return why each workload that is missing or degraded in `choices` is so, and what would repair it.
 
-    The causes of all come first, then numbers and repairs, as far as `MOST_OF_A_PLAN` trials reach: who asks about one
-    of the others alone (`explanation`) learns them. The same holds for all who come after somebody said stop.
+    The causes of all come first, as far as `MOST_OF_A_PLAN` trials reach, then numbers and repairs, as far as
+    `MOST_TURNS` do: who asks about one of the others alone (`explanation`) learns them. The same holds for all who come
+    after somebody said stop.
     """
     court, left, found = Court(instance, choices, tuple(failures)), MOST_OF_A_PLAN, dict[str, Reason]()
     benches = {
@@ -94,6 +98,7 @@ def explanations(
     for name, (alone, beside) in benches.items():
         found[name] = reason(alone, beside, 0 if is_stopped() else left)
         left -= alone.trials + beside.trials
+    left = MOST_TURNS
     for name, (alone, beside) in benches.items():
         before = alone.trials + beside.trials
         if left > 0 and not is_stopped():

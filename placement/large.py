@@ -64,7 +64,10 @@ def solve(instance: Instance, *, current: Current | None, watch: Watch) -> Solut
     run = _Run(compiled, watch, efforts(compiled.layout))
     found, lower = run.solve(None if current is None else held_by(compiled, current))
     choices, packing = decode(compiled, instance, found.placing, found.packing)
-    cost = tally(instance, choices).per_hour
+    total = tally(instance, choices)
+    # Arrays round loads up: a replica that the exact loads do not need is left out.
+    packing = {key: places[: total.pools[key].replicas] for key, places in packing.items()}
+    cost = total.per_hour
     bound = max(Fraction(0), min(Fraction(lower.per_hour), cost))
     work = found.work + lower.work
     return Solution(choices, packing, bound, False, work, (), lower.over, _impossible(compiled, found.placing))

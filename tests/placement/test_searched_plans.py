@@ -20,6 +20,7 @@ from placement.engine import is_small, plan
 from placement.plan import Plan, parse_plan, read_plan
 from placement.problem import KINDS, read_problem
 from sites.fleet import read_fleet
+from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem
 from tools.fleets import write_fleet
 
 SITES, SEED = 44, 3
@@ -151,3 +152,11 @@ def _hybrid(*words: str | Path) -> tuple[int, str]:
         except Exception as error:
             code = exit_code_of(error)
     return code, out.getvalue()
+
+
+def test_a_pool_that_is_full_to_the_last_request_has_no_replica_too_many() -> None:
+    thirds = [a_pipeline(name, rate="1/s", utilisation=0.3) for name in ("mail", "post", "fax")]
+    made = plan(a_problem(*(a_clinic(f"clinic-{index:02}") for index in range(31)), a_model(), *thirds))
+    assert made.engine.name == "search"
+    assert {(pool.load, pool.replicas) for pool in made.pools} == {(3.0, 1)}
+    assert {node.replicas for pool in made.pools for node in pool.nodes.values()} == {1}

@@ -2,20 +2,21 @@
 
 The bound covers the plans that serve the same workloads at least as well. It begins from what the search has found
 after its first part, while the search goes on; when the search then serves somebody else too, the bound is begun anew.
-numba is imported here and nowhere on a small plan's way.
+What `survive: 1` asks for, no bound does: a plan without it is a relaxation, so the bound holds for both. numba is
+imported here and nowhere on a small plan's way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from placement.errors import PlacementError
 from placement.exact.model import Current
 from placement.instance import Instance
+from placement.losses import survives
 from placement.solution import Solution, tally
 from placement.watch import Progress, Watch
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from placement.search.engine import Found
     from placement.search.engine import Progress as Step
     from placement.search.layout import Layout, Placing
+    from placement.search.losing import Cover
+    from placement.search.surviving import Survival
 
 NAME = "search"
 
@@ -51,45 +54,50 @@ def solve(instance: Instance, *, current: Current | None, watch: Watch) -> Solut
 
     Args:
         current: where stages are now; with it, moves are fewest before cost is least.
-
-    Raises PlacementError when a pipeline asks for what only the exact engine plans.
     """
-    _refuse_survivors(instance)
     from placement.search.compilation import compile_layout
-    from placement.search.decoding import decode
+    from placement.search.decoding import decode, failures_of
     from placement.search.holding import held_by
 
     watch.show(Progress("filtering", 0.0))
     compiled = compile_layout(instance.problem, instance.rulings)
-    run = _Run(compiled, watch, efforts(compiled.layout))
+    run = _Run(compiled, watch, efforts(compiled.layout), _survival(compiled, instance))
     found, lower = run.solve(None if current is None else held_by(compiled, current))
     choices, packing = decode(compiled, instance, found.placing, found.packing)
+<<<<<<< HEAD
     total = tally(instance, choices)
     # Arrays round loads up: a replica that the exact loads do not need is left out.
     packing = {key: places[: total.pools[key].replicas] for key, places in packing.items()}
+=======
+    failures = failures_of(compiled, instance, run.covers)
+    total = tally(instance, choices, failures)
+>>>>>>> e43f6a5 (wip)
     cost = total.per_hour
     bound = max(Fraction(0), min(Fraction(lower.per_hour), cost))
     work = found.work + lower.work
-    return Solution(choices, packing, bound, False, work, (), lower.over, _impossible(compiled, found.placing))
+    lacking = _impossible(compiled, run.layout, found.placing)
+    # Loads are rounded up in the arrays: once in a while they say a replica more than there must be.
+    packing = {key: places[: total.pools[key].replicas] for key, places in packing.items()}
+    return Solution(choices, packing, bound, False, work, failures, lower.over, lacking)
 
 
-def _impossible(compiled: Compiled, placing: Placing) -> frozenset[str]:
+def _survival(compiled: Compiled, instance: Instance) -> Survival | None:
+    """Return what is known of those that survive losses; None when nobody does."""
+    if not any(survives(workload) for workload in instance.workloads.values()):
+        return None
+    from placement.bound.lower import improvable
+    from placement.search.surviving import Survival
+
+    return Survival(compiled, instance, improvable)
+
+
+def _impossible(compiled: Compiled, layout: Layout, placing: Placing) -> frozenset[str]:
     """Return who is unplaced or degraded and could do no better alone in an empty fleet."""
     from placement.bound.lower import improvable
 
-    layout = compiled.layout
     lacking = placing.shape != layout.shapes.first[layout.works.pipeline]
     hopeless = lacking & ~improvable(layout, placing)
     return frozenset(name for name, is_so in zip(compiled.workloads, hopeless.tolist(), strict=True) if is_so)
-
-
-def _refuse_survivors(instance: Instance) -> None:
-    for pipeline in instance.problem.pipelines.values():
-        if pipeline.spec.survive:
-            raise PlacementError(
-                f"{pipeline.name}: `survive: 1` is planned by the exact engine, and this fleet is too large for that",
-                advice="plan its sites as a fleet of their own, or remove `survive`",
-            )
 
 
 @dataclass(slots=True)
@@ -97,35 +105,56 @@ class _Run:
     """One search with its bound.
 
     Attributes:
+        survival: what is known of those that survive losses; None when nobody does.
         lower: the best bound so far; the search's progress shows it.
+        covers: by loss, how survivors are served after it.
     """
 
     compiled: Compiled
     watch: Watch
     efforts: Efforts
+    survival: Survival | None = None
     lower: float | None = field(default=None)
+    covers: Mapping[int, Cover] = field(default_factory=dict)
+
+    @property
+    def layout(self) -> Layout:
+        """Return the layout without the options of who cannot survive a loss, wherever it is."""
+        return self.compiled.layout if self.survival is None else self.survival.possible()
 
     def solve(self, held: Placing | None) -> tuple[Found, Bound]:
         """Return what the search found, and a bound over the plans that serve the same."""
+        work = round(self.efforts.search * FIRST)
+        first = self._search(work, None, held, 0.0, FIRST)
+        with ThreadPoolExecutor(1) as beside:
+            lower = beside.submit(self._bound, first, self.layout)
+            left = self.efforts.search - work
+            found = first if first.is_cut else self._search(left, first.placing, held, FIRST, 1.0)
+            return found, self._bound_of(found, first, lower)
+
+    def _search(self, work: int, start: Placing | None, held: Placing | None, begin: float, end: float) -> Found:
+        """Return what a search finds in so much work, once it stands every loss."""
         from placement.search.engine import search
 
-        layout, work = self.compiled.layout, self.efforts.search
-        first = search(layout, work=round(work * FIRST), held=held, tick=self._tell("searching", 0.0, FIRST))
-        with ThreadPoolExecutor(1) as beside:
-            lower = beside.submit(self._bound, first)
-            found = search(
-                layout, work=work - first.work, start=first.placing, held=held, tick=self._tell("searching", FIRST, 1.0)
-            )
-            return found, self._bound_of(found, first, lower)
+        tick = self._tell("searching", begin, end)
+        if self.survival is None:
+            return search(self.compiled.layout, work=work, start=start, held=held, tick=tick)
+        from placement.search.facing import face
+
+        found = search(self.survival.narrowed(), work=work, start=start, held=held, tick=tick)
+        self.watch.show(Progress("facing losses", end, found.cost, self.lower, None))
+        faced = face(self.survival, found.placing, found.packing, held, lambda: self.watch.is_stopped)
+        self.covers = faced.covers
+        return replace(found, placing=faced.placing, packing=faced.packing, work=found.work + faced.work)
 
     def _bound_of(self, found: Found, first: Found, lower: Future[Bound]) -> Bound:
         """Return the bound that was begun, when it covers what was found; else one that does."""
         if _serves_the_same(self.compiled.layout, found.placing, first.placing):
             return lower.result()
         lower.cancel()
-        return self._bound(found)
+        return self._bound(found, self.layout)
 
-    def _bound(self, found: Found) -> Bound:
+    def _bound(self, found: Found, layout: Layout) -> Bound:
         from placement.bound.lower import bound
 
         def tick(so_far: Bound) -> None:
@@ -133,7 +162,7 @@ class _Run:
             if self.watch.is_stopped:
                 raise KeyboardInterrupt
 
-        return bound(self.compiled.layout, placing=found.placing, work=self.efforts.bound, tick=tick)
+        return bound(layout, placing=found.placing, work=self.efforts.bound, tick=tick)
 
     def _tell(self, phase: str, begin: float, end: float) -> Callable[[Step], None]:
         """Return a tick that shows how far the search is, and ends it when somebody said stop."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
@@ -133,23 +133,43 @@ class Tally:
 
 
 def tally(instance: Instance, choices: Mapping[str, Choice], failures: Iterable[Failure] = ()) -> Tally:
-    """Return what a set of choices takes of pools and wires; pools cover the failures too, wires and egress do not."""
-    total = Tally()
+    """Return what a set of choices takes of pools and wires; pools cover the failures too, wires and egress do not.
+
+    After a loss, only what somebody is moved to is asked for more than normally: nothing else is added up again.
+    """
+    total, failures = Tally(), tuple(failures)
     for name, choice in sorted(choices.items()):
         _add(total, instance.workloads[name], choice)
+    touched = _touched(instance, choices, {failure.loss for failure in failures}) if failures else {}
     for failure in failures:
-        for key, entry in tally_after(instance, choices, failure).pools.items():
-            own = total.pools.setdefault(key, PoolLoad(entry.pool))
-            own.spare = max(own.spare, entry.replicas)
-            own.stores |= entry.stores
+        gone, moved = Tally(), Tally()
+        for name in touched.get(failure.loss, ()):
+            _add_pools(gone, instance.workloads[name], choices[name])
         for name, choice in failure.choices.items():
-            _stand_by(total, after(instance, instance.workloads[name], failure.loss), choice)
+            _add_pools(moved, instance.workloads[name], choice)
+            _stand_by(total, instance.workloads[name], choice)
+        for key, entry in moved.pools.items():
+            own = total.pools.setdefault(key, PoolLoad(entry.pool))
+            less = gone.pools[key].wanted if key in gone.pools else NOTHING
+            own.spare = max(own.spare, ceil((own.wanted - less + entry.wanted) / entry.pool.throughput))
+            own.stores |= entry.stores
     return total
+
+
+def _touched(instance: Instance, choices: Mapping[str, Choice], losses: Collection[Loss]) -> dict[Loss, list[str]]:
+    """Return who is touched by each of these losses."""
+    found: dict[Loss, list[str]] = {}
+    for name, choice in choices.items():
+        workload = instance.workloads[name]
+        for loss in {Loss((workload.origin.name,)), *exposed(workload, choice)}:
+            if loss in losses:
+                found.setdefault(loss, []).append(name)
+    return found
 
 
 def _stand_by(total: Tally, workload: Workload, choice: Choice) -> None:
     own = Tally()
-    _add(own, workload, choice)
+    _add_pools(own, workload, choice)
     for key, entry in own.pools.items():
         who = total.standby.setdefault(key, {})
         who[workload.id] = who.get(workload.id, Fraction(0)) + entry.wanted
@@ -178,6 +198,11 @@ def exposed(workload: Workload, choice: Choice) -> set[Loss]:
     found = {Loss((option.site,)) for part in choice.parts for option in part.options.values()}
     found.update(loss for part in choice.parts for _, route in routed(workload, part) for loss in losses_on(route))
     return found - {Loss((home,))}
+
+
+def _add_pools(total: Tally, workload: Workload, choice: Choice) -> None:
+    for part in choice.parts:
+        _add_stages(total, workload, part)
 
 
 def _add(total: Tally, workload: Workload, choice: Choice) -> None:
@@ -210,25 +235,6 @@ def _add_stages(total: Tally, workload: Workload, part: Choice) -> None:
         entry.wanted += rate / workload.utilisation
         if stage.knowledge is not None:
             entry.stores[stage.knowledge] = workload.stored[stage.knowledge]
-
-
-def share_of(workload: Workload, choice: Choice, total: Tally) -> Fraction:
-    """Return a workload's part of the cost per hour: of each pool by its part of the load, and its own egress.
-
-    A pool that only stands by for failures is paid by those who would then use it.
-    """
-    own = Tally()
-    _add(own, workload, choice)
-    shares = (
-        total.pools[key].replicas * entry.pool.per_hour * entry.wanted / total.pools[key].wanted
-        for key, entry in own.pools.items()
-    )
-    idle = (
-        total.pools[key].replicas * total.pools[key].pool.per_hour * who[workload.id] / sum(who.values())
-        for key, who in total.standby.items()
-        if workload.id in who and not total.pools[key].wanted
-    )
-    return sum(shares, own.egress) + sum(idle)
 
 
 def routed(workload: Workload, part: Choice) -> Iterator[tuple[Edge, Route]]:

@@ -10,6 +10,7 @@ and hundreds of words on the stack. Here the words lie in memory once, and `tupl
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -69,7 +70,13 @@ class Address:
         array = np.ascontiguousarray(array)  # what has gaps is copied
         self.kept.append(array)
         words += [0, 0, array.size, array.itemsize, array.ctypes.data, *array.shape, *array.strides]
-        return types.Array(typeof(array).dtype, array.ndim, "C")
+        return _array_type(array.dtype, array.ndim)
+
+
+@lru_cache
+def _array_type(dtype: np.dtype[Any], ndim: int) -> Any:
+    """Return the type of arrays; to ask numba takes longer than to write one down."""
+    return types.Array(typeof(np.empty(0, dtype)).dtype, ndim, "C")
 
 
 def by_address(parts: Parts) -> Parts:

@@ -11,8 +11,8 @@ from numba import njit, types
 
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
 MODULES = (
-    "address", "bench", "changes", "dynamic", "index", "insertion", "kernel", "layout", "pricing", "resuming",
-    "ruining", "stacking", "state", "sweeping", "ways",
+    "address", "bench", "changes", "dynamic", "index", "insertion", "kernel", "layout", "losing", "pricing",
+    "resuming", "ruining", "settling", "stacking", "state", "sweeping", "ways",
 )  # fmt: skip
 """Modules with kernels, and with the constants and types that are compiled into them."""
 

@@ -64,20 +64,14 @@ def solve(instance: Instance, *, current: Current | None, watch: Watch) -> Solut
     run = _Run(compiled, watch, efforts(compiled.layout), _survival(compiled, instance))
     found, lower = run.solve(None if current is None else held_by(compiled, current))
     choices, packing = decode(compiled, instance, found.placing, found.packing)
-<<<<<<< HEAD
-    total = tally(instance, choices)
-    # Arrays round loads up: a replica that the exact loads do not need is left out.
-    packing = {key: places[: total.pools[key].replicas] for key, places in packing.items()}
-=======
     failures = failures_of(compiled, instance, run.covers)
     total = tally(instance, choices, failures)
->>>>>>> e43f6a5 (wip)
+    # Arrays round loads up: a replica that the exact loads do not need is left out.
+    packing = {key: places[: total.pools[key].replicas] for key, places in packing.items()}
     cost = total.per_hour
     bound = max(Fraction(0), min(Fraction(lower.per_hour), cost))
     work = found.work + lower.work
     lacking = _impossible(compiled, run.layout, found.placing)
-    # Loads are rounded up in the arrays: once in a while they say a replica more than there must be.
-    packing = {key: places[: total.pools[key].replicas] for key, places in packing.items()}
     return Solution(choices, packing, bound, False, work, failures, lower.over, lacking)
 
 

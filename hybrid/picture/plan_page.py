@@ -32,6 +32,7 @@ def render(plan: Plan, problem: Problem) -> str:
     shown = view(plan, problem)
     return environment.get_template("plan.html.j2").render(
         plan=plan, picture=Markup(_drawn(shown)), style=Markup(stylesheet()), collapsed=shown.collapsed,
+        crowded=len(shown.lines) > zones.CROWDED,
         counts=_counts(plan), month=plan.cost.per_hour * HOURS_PER_MONTH, proven=_proven(plan), fold=FOLD_AFTER,
         lacking=list(_lacking(plan))[:MOST_ROWS], workloads=plan.workloads[:MOST_ROWS], path=path,
         pipelines=list(_pipelines(plan)), sites=list(_pools(plan)), most=MOST_ROWS,

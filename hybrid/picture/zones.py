@@ -17,6 +17,9 @@ LEFT, RIGHT = MARGIN, WIDTH - MARGIN - BOX_WIDTH
 TITLE = 40
 COLOURS = 6
 
+CROWDED = 60
+"""Lines beyond which they are drawn faintly, and clearly only while somebody points at one of their ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -54,6 +57,7 @@ class _Box:
     x: int
     y: int
     left: bool
+    number: int
 
 
 def data_class(data: Iterable[str]) -> str:
@@ -66,18 +70,27 @@ def draw(nodes: Sequence[Node], lines: Sequence[Line], title: str, description: 
     boxes, bands, height = _lay_out(nodes)
     letters = letters_of(lines)
     shown = [line for line in lines if set(line.ends) <= set(boxes)]
+    is_crowded = len(shown) > CROWDED
+    kind = "picture crowded" if is_crowded else "picture"
     return "\n".join(
         [
-            f'<svg class="picture" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="pic-title pic-desc">',
+            f'<svg class="{kind}" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="pic-title pic-desc">',
             f'<title id="pic-title">{escape(title)}</title>',
             f'<desc id="pic-desc">{escape(description)}</desc>',
+            *([_lit(boxes.values())] if is_crowded else []),
             _MARKERS,
             *bands,
             *_curves(shown, boxes, letters),
-            *(_site(node, boxes[node.name]) for node in nodes),
+            *(_site(node, boxes[node.name], can_be_pointed_at=is_crowded) for node in nodes),
             "</svg>",
         ]
     )
+
+
+def _lit(boxes: Iterable[_Box]) -> str:
+    """Return the style that shows the lines of a box clearly while somebody points at it."""
+    rules = ",".join(f".crowded:has(.b{n}:is(:hover,:focus)) .e{n}" for n in (box.number for box in boxes))
+    return f"<style>{rules}{{opacity:1;--badge:inline}}</style>"
 
 
 def legend(lines: Iterable[Line], extra: Iterable[tuple[str, str]]) -> str:
@@ -107,7 +120,8 @@ def _lay_out(nodes: Iterable[Node]) -> tuple[dict[str, _Box], list[str], int]:
     zones: dict[str, list[Node]] = defaultdict(list)
     for node in nodes:
         zones[node.zone].append(node)
-    boxes, bands, y = {}, [], 8
+    boxes: dict[str, _Box] = {}
+    bands, y = [], 8
     for name in sorted(zones, key=lambda zone: (-len(zones[zone]), zone)):
         columns = [[node for node in zones[name] if node.left == left] for left in (True, False)]
         rows = max(map(len, columns))
@@ -119,7 +133,7 @@ def _lay_out(nodes: Iterable[Node]) -> tuple[dict[str, _Box], list[str], int]:
         for left, column in zip((True, False), columns, strict=True):
             start = y + TITLE + (rows - len(column)) * (BOX_HEIGHT + GAP) // 2
             for row, node in enumerate(column):
-                boxes[node.name] = _Box(LEFT if left else RIGHT, start + row * (BOX_HEIGHT + GAP), left)
+                boxes[node.name] = _Box(LEFT if left else RIGHT, start + row * (BOX_HEIGHT + GAP), left, len(boxes))
         y += height + 12
     return boxes, bands, y
 
@@ -155,9 +169,17 @@ def _curve(line: Line, begin: _Box, finish: _Box, heights: list[int], letter: tu
     text = f"{letter[0]} {line.badge}".strip()
     wide = 14 + 8 * len(text)
     return (
-        f'<g>{drawn}<rect class="badge {kind}" x="{x - wide // 2}" y="{y - 10}" width="{wide}" height="20" rx="10"/>'
+        f'<g class="line e{begin.number} e{finish.number}"><title>{escape(_told(line))}</title>{drawn}'
+        f'<rect class="badge {kind}" x="{x - wide // 2}" y="{y - 10}" width="{wide}" height="20" rx="10"/>'
         f'<text class="badge-text" x="{x}" y="{y + 4}">{escape(text)}</text></g>'
     )
+
+
+def _told(line: Line) -> str:
+    """Return what a line says to whoever points at it."""
+    a, b = line.ends
+    way = f"{a} and {b}" if line.forward == line.backward else f"{a} to {b}" if line.forward else f"{b} to {a}"
+    return f"{line.data}, {way}" + f": {line.badge}" * bool(line.badge)
 
 
 def _points(begin: _Box, finish: _Box, heights: list[int]) -> list[tuple[int, int]]:
@@ -176,7 +198,7 @@ def _points(begin: _Box, finish: _Box, heights: list[int]) -> list[tuple[int, in
     ]  # fmt: skip
 
 
-def _site(node: Node, box: _Box) -> str:
+def _site(node: Node, box: _Box, *, can_be_pointed_at: bool) -> str:
     lines = (("site-name", node.title), *(("site-line", row) for row in node.rows[:3]))
     text = "".join(
         f'<text class="{kind}" x="{box.x + 12}" y="{box.y + 20 + 18 * row}">{escape(short(line, 34))}</text>'
@@ -184,7 +206,8 @@ def _site(node: Node, box: _Box) -> str:
     )
     kind = f"site {node.state}".rstrip()
     rect = f'<rect class="{kind}" x="{box.x}" y="{box.y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6"/>'
-    return f"<g>{rect}{text}</g>"
+    begin = f'<g class="box b{box.number}" tabindex="0">' if can_be_pointed_at else "<g>"
+    return f"{begin}{rect}{text}</g>"
 
 
 def short(text: str, most: int) -> str:

@@ -134,3 +134,21 @@ def test_command_refuses_a_fleet_that_changed(clinics: Path) -> None:
     with pytest.raises(PlacementError, match=r"policy\.yaml: changed"):
         app(["picture", str(clinics / "plan.json"), "--fleet", str(clinics / "fleet")])
     assert not (clinics / "plan.html").exists()
+
+
+def test_a_crowded_picture_is_faint_until_somebody_points_at_a_box() -> None:
+    nodes = [zones.Node(f"site-{at}", "EEA", at < 40, f"site-{at}", ()) for at in range(80)]
+    few = [zones.Line("user.health", (f"site-{at}", f"site-{at + 40}"), "7") for at in range(8)]
+    many = [zones.Line("user.health", (f"site-{at % 40}", f"site-{40 + at % 39}"), "7") for at in range(61)]
+    plain, crowded = (ElementTree.fromstring(zones.draw(nodes, lines, "", "")) for lines in (few, many))
+    assert plain.get("class") == "picture"
+    assert plain.find("{*}style") is None
+    assert crowded.get("class") == "picture crowded"
+    style = crowded.find("{*}style")
+    assert style is not None
+    boxes = crowded.findall("{*}g[@tabindex='0']")
+    assert len(boxes) == len(nodes)
+    for number in range(len(nodes)):
+        assert f".b{number}:is(:hover,:focus)) .e{number}" in str(style.text)
+    told = [title.text for title in crowded.iterfind("{*}g/{*}title")]
+    assert told[0] == "user.health, site-0 to site-40: 7"

@@ -16,7 +16,7 @@ from placement.cost import dominant_share
 from placement.exact.faults import packed, too_slow
 from placement.exact.model import Current
 from placement.instance import Instance
-from placement.solution import Choice, Failure, Tally, tally
+from placement.solution import Choice, Failure, PoolLoad, Tally, tally
 
 Packing = dict[PoolKey, tuple[Place, ...]]
 
@@ -65,6 +65,8 @@ class Lightening:
 
     def _exchange(self, key: PoolKey, other: Pool) -> bool:
         """Change one pool for another, and return True, where that is lighter and nothing is worse."""
+        if not self.failures and not self._may_pay(self._total.pools[key], other):
+            return False
         choices = {name: self._with(name, choice, key, other) for name, choice in self.choices.items()}
         failures = tuple(
             replace(each, choices={name: self._with(name, c, key, other) for name, c in each.choices.items()})
@@ -80,6 +82,16 @@ class Lightening:
             return False
         self.choices, self.failures, self.packing, self._total = choices, failures, packing, total
         return True
+
+    def _may_pay(self, own: PoolLoad, other: Pool) -> bool:
+        """Return whether a pool costs and weighs no more as another: what both take tells, before all is added up."""
+        there = self._total.pools.get(other.key, PoolLoad(other))
+        both = PoolLoad(other, wanted=own.wanted + there.wanted)
+        more = both.replicas - there.replicas
+        if more * other.per_hour > own.replicas * own.pool.per_hour:
+            return False
+        before, after = _weight_of(own.pool), _weight_of(other)
+        return (more * after[0], more * after[1]) <= (own.replicas * before[0], own.replicas * before[1])
 
     def _with(self, name: str, choice: Choice, key: PoolKey, other: Pool) -> Choice:
         """Return a choice that uses another pool instead of one."""
@@ -109,7 +121,11 @@ def _weight(total: Tally) -> tuple[Fraction, int, list[PoolKey]]:
     """Return what replicas take of their nodes, their bytes of memory and disk, and their names."""
     share, size = Fraction(0), 0
     for entry in total.pools.values():
-        needs = entry.pool.needs
-        share += entry.replicas * dominant_share(needs, entry.pool.group)
-        size += entry.replicas * (needs.memory + needs.disk)
+        one = _weight_of(entry.pool)
+        share, size = share + entry.replicas * one[0], size + entry.replicas * one[1]
     return share, size, sorted(total.pools)
+
+
+def _weight_of(pool: Pool) -> tuple[Fraction, int]:
+    """Return what a replica takes of its node, and its bytes of memory and disk."""
+    return dominant_share(pool.needs, pool.group), pool.needs.memory + pool.needs.disk

@@ -14,6 +14,9 @@ from placement.problem import problem_of
 from sites.question import Window
 from tests.support.check import SINCE, UNTIL, Shape, a_fleet
 from tests.support.check_clinics import clinics, fleet_and_plan, laws, the_plan
+from tests.support.placement import a_clinic, a_law, a_model, a_pipeline, a_region, a_variant
+from tests.support.sites import a_fleet as fleet_of
+from tests.support.sites import a_policy as one_policy
 
 LYON, SHIP = "patient-message@clinic-lyon", "patient-message@ship"
 
@@ -143,3 +146,28 @@ def test_a_pool_that_is_not_in_the_plan_is_no_fallback() -> None:
     entry = next(entry for entry in plan["workloads"] if entry["id"] == LYON)
     entry["fallbacks"][0]["order"][0]["hardware"] = "cpu"
     assert "plan/fallback" in {one.code for one in check(plan, fleet).findings}
+
+
+def test_planner_and_checker_share_a_pool_alike_among_pipelines_of_unlike_utilisation() -> None:
+    """Both origins send four requests a second through one pool, and the second at half the utilisation wants twice."""
+    nouns = [
+        *(a_clinic(name, links=["dc"], hardware=[], labels={"role": name}) for name in ("ana", "bo")),
+        a_model("small", a_variant(needs={"cpus": 32})),
+        a_region(),
+        a_pipeline("calm", origins={"role": "bo"}, utilisation=0.35, rate="4/s", input={"size": "0B"}),
+        a_pipeline("mail", origins={"role": "ana"}, utilisation=0.7, rate="4/s", input={"size": "0B"}),
+        one_policy(packs=["law"]),
+    ]
+    fleet = fleet_of(*nouns, given=(a_law(),))
+    made = planned(problem_of(fleet, Window(SINCE, UNTIL))).to_json()
+    (pool,) = made["pools"]
+    assert pool["replicas"] == 2  # 4 / 0.7 + 4 / 0.35 = 17.1 of ten each
+    paid = {entry["id"]: entry["costPerHour"] for entry in made["workloads"]}
+    egress = made["cost"]["egressPerHour"]
+    whole = made["cost"]["perHour"] - egress
+    assert paid["calm@bo"] - egress / 2 == pytest.approx(whole * 2 / 3, abs=2e-6)
+    assert paid["mail@ana"] - egress / 2 == pytest.approx(whole / 3, abs=2e-6)
+    assert check(made, fleet).passed
+    for entry in made["workloads"]:
+        entry["costPerHour"] = round(whole / 2 + egress / 2, 6)
+    assert {finding.code for finding in check(made, fleet).findings} == {"plan/cost"}

@@ -12,10 +12,11 @@ from placement.candidates import PoolKey
 from placement.capacity import Place
 from placement.check import checker_digest
 from placement.check.inputs import CHECKER
+from placement.collecting import no_collections
 from placement.cost import money
 from placement.explanation.causes import Reason
-from placement.fallback_order import Running, Target, orders
-from placement.graph import Edge
+from placement.fallback_order import Target, orders
+from placement.flows import Charts, Flow
 from placement.instance import Instance, Workload
 from placement.invariants import invariants
 from placement.latency import milliseconds
@@ -42,15 +43,21 @@ from placement.plan import (
     WorkloadPlan,
 )
 from placement.routes import Route
-from placement.solution import Choice, Failure, PoolLoad, Solution, Tally, latency_us, routed, share_of, tally
+from placement.running import Running
+from placement.shares import Shares
+from placement.solution import Choice, Failure, PoolLoad, Solution, Tally, latency_us, tally
 from sites.data import Label
 
 DISTRIBUTION = "sovereign-hybrid"
-NOTHING = Fraction(0)
 
 
 def assemble(instance: Instance, solution: Solution, reasons: Mapping[str, Reason], engine: str) -> Plan:
     """Return the plan that a solution is; `reasons` say of each unplaced or degraded workload why it is so."""
+    with no_collections():
+        return _assembled(instance, solution, reasons, engine)
+
+
+def _assembled(instance: Instance, solution: Solution, reasons: Mapping[str, Reason], engine: str) -> Plan:
     problem = instance.problem
     assembly = _Assembly(instance, solution)
     checked, not_checked = invariants(problem)
@@ -81,12 +88,17 @@ class _Assembly:
     total: Tally = field(init=False)
     running: Running = field(init=False)
     reserved: dict[str, set[tuple[str, PoolKey]]] = field(default_factory=dict)
+    charts: Charts = field(default_factory=Charts)
+    shares: Shares = field(init=False)
+    _spares: dict[tuple[int, int], FlowPlan] = field(default_factory=dict)
     _labels: dict[int, tuple[Label, tuple[AtomJson, ...]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Add everything up, and find the stages of each workload for which pools have room after some loss."""
         self.total = tally(self.instance, self.solution.choices, self.solution.failures)
-        self.running = Running(self.solution.packing)
+        self.shares = Shares(self.total)
+        known = {key: entry.pool for key, entry in self.total.pools.items()}
+        self.running = Running(known, self.instance.problem.sites)
         for failure in self.solution.failures:
             for name, choice in failure.choices.items():
                 options = ((stage, option) for part in choice.parts for stage, option in part.options.items())
@@ -97,7 +109,9 @@ class _Assembly:
         """Return how a workload is served."""
         workload = self.instance.workloads[name]
         reserved = self.reserved.get(name, ())
-        followed = [list(orders(self.instance, workload, part, self.running, reserved)) for part in choice.parts]
+        followed = [
+            list(orders(self.instance, workload, part, self.running, self.charts, reserved)) for part in choice.parts
+        ]
         return WorkloadPlan(
             id=name,
             pipeline=workload.pipeline.name,
@@ -118,13 +132,17 @@ class _Assembly:
                 milliseconds(latency_us(workload, choice)),
                 None if workload.limit_us is None else milliseconds(Fraction(workload.limit_us)),
             ),
-            cost_per_hour=money(share_of(workload, choice, self.total)),
+            cost_per_hour=self._paid(workload, choice),
             kind=None if reason is None else reason.kind,
             causes=() if reason is None else reason.causes,
             numbers=() if reason is None else reason.numbers,
             causes_complete=reason is None or reason.is_complete,
             repairs=() if reason is None else _repairs(reason),
         )
+
+    def _paid(self, workload: Workload, choice: Choice) -> float:
+        ways = ((part, self.charts.routed(workload, part)) for part in choice.parts)
+        return self.shares.of(workload, ((part, [(flow.edge, route) for flow, route in found]) for part, found in ways))
 
     def failure(self, failure: Failure) -> FailurePlan:
         """Return how those that survive a loss are served after it."""
@@ -136,11 +154,13 @@ class _Assembly:
 
     def assignment(self, workload: Workload, part: Choice, targets: Iterable[Target] = ()) -> AssignmentPlan:
         """Return one way to serve a workload, and the flows that only its fallback targets would use, each once."""
-        flows = [self._flow(workload, edge, route, "primary", part.fraction) for edge, route in routed(workload, part)]
+        flows = [self._primary(workload, *way, part.fraction) for way in self.charts.routed(workload, part)]
         spare = {
-            (edge.source, edge.target, route.sites): (edge, route) for target in targets for edge, route in target.flows
+            (flow.edge.source, flow.edge.target, route.sites): (flow, route)
+            for target in targets
+            for flow, route in target.flows
         }
-        flows += [self._flow(workload, *spare[key], "fallback", NOTHING) for key in sorted(spare)]
+        flows += [self._spare(*spare[key]) for key in sorted(spare)]
         return AssignmentPlan(float(part.fraction), tuple(self._stages(workload, part)), tuple(flows))
 
     def _stages(self, workload: Workload, choice: Choice) -> Iterator[StagePlan]:
@@ -155,17 +175,27 @@ class _Assembly:
                     stage.name, key.site, key.model, key.variant, key.hardware, label, option.rules, key.partition
                 )
 
-    def _flow(self, workload: Workload, edge: Edge, route: Route, role: Role, fraction: Fraction) -> FlowPlan:
+    def _primary(self, workload: Workload, flow: Flow, route: Route, fraction: Fraction) -> FlowPlan:
+        return self._flow(flow, route, "primary", float(workload.rate * flow.edge.share * fraction))
+
+    def _spare(self, flow: Flow, route: Route) -> FlowPlan:
+        # Both are kept for as long as this is: by the charts, and by the ways of the flow.
+        key = (id(flow), id(route))
+        if key not in self._spares:
+            self._spares[key] = self._flow(flow, route, "fallback", 0.0)
+        return self._spares[key]
+
+    def _flow(self, flow: Flow, route: Route, role: Role, rate: float) -> FlowPlan:
         return FlowPlan(
-            from_stage=edge.source,
-            to_stage=edge.target,
+            from_stage=flow.edge.source,
+            to_stage=flow.edge.target,
             source=route.sites[0],
             target=route.sites[-1],
             role=role,
             route=route.sites,
-            bytes=edge.bytes,
-            rate=float(workload.rate * edge.share * fraction) if fraction else 0.0,
-            label=self._label(workload.labels.flow(edge.source, edge.target)),
+            bytes=flow.edge.bytes,
+            rate=rate,
+            label=self._label(flow.label),
             verdict="permit",
             rules=route.rules,
         )

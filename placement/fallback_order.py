@@ -6,24 +6,27 @@ reserved for it, unless the workload survives losses. Of other pools the nearest
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from bisect import insort
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from placement.candidates import Cohort, Option, PoolKey, who_not
+from placement.candidates import Option, PoolKey, who_not
 from placement.domains import binding, domain_of
-from placement.graph import Edge, Graph
+from placement.flows import Charts, Flow
+from placement.graph import Graph
 from placement.instance import Instance, Workload
 from placement.moving import Detour, Rank, Timing
 from placement.pipeline import Stage
 from placement.routes import Route
-from placement.solution import Choice, latency_us, routed
+from placement.running import Running
+from placement.solution import Choice, latency_us
 from sites.site import Site
-
-Spare = Mapping[str, tuple[Option, ...]]
-"""Options by site."""
 
 MOST_AT_ONCE = 4
 """So many sites are tried without a look at which is nearer."""
+
+HOPELESS = (float("inf"), float("inf"))
+"""A rank that nothing is behind."""
 
 MOST = 3
 """Other pools that an order names: what is nearest, what is next when that is lost too, and one more."""
@@ -36,40 +39,7 @@ class Target:
     stage: str
     option: Option
     is_queue: bool
-    flows: tuple[tuple[Edge, Route], ...]
-
-
-@dataclass(slots=True)
-class Running:
-    """The pools that have replicas, and which of them may take over a stage."""
-
-    pools: Collection[PoolKey]
-    _models: dict[str, set[str]] = field(default_factory=dict)
-    _spare: dict[tuple[int, str], tuple[Cohort, Spare]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Sort the pools by model."""
-        for key in self.pools:
-            self._models.setdefault(key.model, set()).add(key.site)
-
-    def at(self, stage: Stage, site: str) -> bool:
-        """Return whether some model of a stage runs at a site."""
-        return any(site in self._models.get(model, ()) for model in stage.models)
-
-    def spare(self, cohort: Cohort, stage: Stage) -> Spare:
-        """Return by site that serves others the running pools that may take over a stage of a cohort."""
-        # The cohort is kept, so that its identity stays that of a living one.
-        key = (id(cohort), stage.name)
-        if key not in self._spare:
-            sites = (site for site in cohort.candidates.offering if self.at(stage, site.name))
-            found = {site.name: self.fit(cohort, stage, site, cohort.at(stage, site)) for site in sites}
-            self._spare[key] = cohort, {name: options for name, options in found.items() if options}
-        return self._spare[key][1]
-
-    def fit(self, cohort: Cohort, stage: Stage, site: Site, options: Iterable[Option]) -> tuple[Option, ...]:
-        """Return the options at a site whose pools run, if the stage may stand in there."""
-        running = tuple([o for o in options if o.pool is not None and o.pool.key in self.pools])
-        return running if running and cohort.stands_in(stage, site) else ()
+    flows: tuple[tuple[Flow, Route], ...]
 
 
 def orders(
@@ -77,6 +47,7 @@ def orders(
     workload: Workload,
     choice: Choice,
     running: Running,
+    charts: Charts,
     reserved: Collection[tuple[str, PoolKey]] = (),
 ) -> Iterator[tuple[str, list[Target]]]:
     """Yield (stage, targets) for each stage of a choice that has any.
@@ -85,12 +56,12 @@ def orders(
         running: the pools that have replicas.
         reserved: stages and the pools that keep room for them in some failure; they come first.
     """
-    timing = Timing(workload, choice)
+    timing = Timing(workload, choice, charts.of(workload, choice.graph))
     for stage in choice.graph.stages:
         kept = {pool for name, pool in reserved if name == stage.name}
         targets = [
             *(_elsewhere(_Search(instance, running, timing, stage), kept) if stage.models else ()),
-            *_instead(instance, workload, choice, stage, running),
+            *_instead(instance, workload, choice, stage, running, charts),
         ]
         if targets:
             yield stage.name, targets
@@ -119,32 +90,38 @@ class _Search:
         Sites are asked in the order of their distance from where the stage's first flow begins, until none that is
         left can be better, or hold the objective.
         """
-        spare = self.running.spare(self.workload.cohort, self.stage)
-        home, soonest = self.workload.origin, _soonest(spare)
-        limit = float("inf") if self.workload.limit_us is None else self.workload.limit_us
-        found = [] if home.name in spare else sorted(self.at(home), key=_rank)
-        left = len(spare)
-        for distance, site in self.detour.near() if left > MOST_AT_ONCE else [(0, name) for name in spare]:
+        home, sites = self.workload.origin, self.instance.problem.sites
+        where = self.running.offering(self.stage, home)
+        found = [] if home.name in where else sorted(self.at(home), key=_rank)[:most]
+        left, soonest, limit = len(where), self.running.soonest(self.stage), self.timing.limit
+        for distance, name in self.detour.near() if left > MOST_AT_ONCE else [(0, name) for name in where]:
+            if name not in where:
+                continue
+            worst = found[-1][0][:2] if len(found) >= most else HOPELESS
             least = self.detour.least(distance, soonest)
-            if least[0] > limit or (len(found) >= most and least > found[most - 1][0][:2]):
+            if least[0] > limit or least > worst:
                 break
-            if site in spare:
-                more = self._ranked(self.instance.problem.sites[site], spare[site])
-                found = sorted([*found, *more], key=_rank)[:most]
-                left -= 1
-                if not left:
-                    break
-        return [option for _, option in sorted(found, key=_rank)[:most]]
+            spare: Sequence[Option] = self.running.spare(self.workload.cohort, self.stage, sites[name])
+            if spare and worst is not HOPELESS:
+                spare = [option for option in spare if self.detour.least(distance, _served_us(option)) <= worst]
+            for pair in self._ranked(sites[name], spare) if spare else ():
+                insort(found, pair, key=_rank)
+            del found[most:]
+            left -= 1
+            if not left:
+                break
+        return [option for _, option in found]
 
     def at(self, site: Site) -> Iterator[tuple[Rank, Option]]:
         """Yield the options at a site that may take over, with what they are sorted by."""
-        if self.running.at(self.stage, site.name):
+        taken = self.choice.options[self.stage.name].pool
+        if self.running.has_another(self.stage, site.name, None if taken is None else taken.key):
             here = self.workload.options_at(self.stage.name, site)
             yield from self._ranked(site, self.running.fit(self.workload.cohort, self.stage, site, here))
 
     def _ranked(self, site: Site, options: Iterable[Option]) -> Iterator[tuple[Rank, Option]]:
-        taken = self.choice.options[self.stage.name].key
-        others = [option for option in options if option.key != taken]
+        taken = self.choice.options[self.stage.name]
+        others = options if taken.site != site.name else [option for option in options if option.key != taken.key]
         if others and self._may_take_over(site):
             for option in others:
                 rank = self.detour.rank(option)
@@ -153,7 +130,7 @@ class _Search:
 
     def _may_take_over(self, site: Site) -> bool:
         cohort, graph, home = self.workload.cohort, self.choice.graph, self.workload.origin
-        if any(who_not(site, home)):
+        if site.spec.serves != "any" and any(who_not(site, home)):
             return False
         # The declared graph has every flow that a candidate needs; with a fallback in it, it may have fewer.
         if graph.replaced and not cohort.reaches(self.stage, home, site):
@@ -164,8 +141,9 @@ class _Search:
         return _are_apart(self.instance, self.workload, graph, self.stage, places)
 
 
-def _soonest(spare: Spare) -> int:
-    return min((o.pool.service_us for options in spare.values() for o in options if o.pool is not None), default=0)
+def _served_us(option: Option) -> int:
+    """Return how long an option serves a request."""
+    return 0 if option.pool is None else option.pool.service_us
 
 
 def _rank(found: tuple[Rank, Option]) -> Rank:
@@ -195,7 +173,7 @@ def _elsewhere(search: _Search, kept: Collection[PoolKey]) -> Iterator[Target]:
 
 
 def _instead(
-    instance: Instance, workload: Workload, choice: Choice, stage: Stage, running: Running
+    instance: Instance, workload: Workload, choice: Choice, stage: Stage, running: Running, charts: Charts
 ) -> Iterator[Target]:
     """Yield the declared fallbacks of a stage, in order, each at its origin if it may run there, else by name."""
     for name in stage.fallback:
@@ -207,7 +185,7 @@ def _instead(
         for option in _by_name(workload, fallback, running):
             moved = {**kept, name: option}
             if _are_apart(instance, workload, graph, fallback, {other: at.site for other, at in moved.items()}):
-                target = _target(workload, Choice(graph, moved), fallback, option)
+                target = _target(workload, Choice(graph, moved), fallback, option, charts)
                 if target is not None:
                     yield target
                     break
@@ -229,11 +207,12 @@ def _with(workload: Workload, graph: Graph, stage: str, fallback: str) -> Graph 
     return next((other for other in workload.graphs if set(other.replaced) == wanted), None)
 
 
-def _target(workload: Workload, choice: Choice, stage: Stage, option: Option) -> Target | None:
+def _target(workload: Workload, choice: Choice, stage: Stage, option: Option, charts: Charts) -> Target | None:
     """Return the target, or None where a route is missing or the latency objective would not hold."""
     try:
-        flows = tuple(way for way in routed(workload, choice) if stage.name in (way[0].source, way[0].target))
+        ways = tuple(charts.routed(workload, choice))
         within = workload.limit_us is None or latency_us(workload, choice) <= workload.limit_us
     except LookupError:
         return None
+    flows = tuple((flow, route) for flow, route in ways if stage.name in (flow.edge.source, flow.edge.target))
     return Target(stage.name, option, stage.task == "queue", flows) if within else None

@@ -6,10 +6,8 @@ RFC 8785 JSON; floats have nine significant digits. A field may be added; none c
 from __future__ import annotations
 
 import datetime as dt
-import gc
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -19,6 +17,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.alias_generators import to_camel
 
 from placement.canonical import Canonical
+from placement.collecting import no_collections
 from placement.errors import PlacementError
 
 MOST_BYTES = 2**31
@@ -358,7 +357,7 @@ def read_plan(path: Path) -> Plan:
 def parse_plan(data: bytes, name: str = "plan") -> Plan:
     """Return the plan that bytes hold. Raises PlacementError naming the first field that is wrong."""
     try:
-        with _no_collections():
+        with no_collections():
             return _in_parts(data) or _adapter().validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -390,18 +389,6 @@ def _in_parts(data: bytes) -> Plan | None:
     except ValidationError:
         return None
     return replace(plan, workloads=tuple(workloads))
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Keep the cyclic collector off: a large plan is millions of small values and not one cycle."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def check_fresh(plan: Plan, digests: Mapping[str, str]) -> None:

@@ -5,7 +5,6 @@ Ties go to the cheaper path, then to the one whose hop names come first. Routes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -65,30 +64,18 @@ class Router:
 
     network: Network
     law: Law
-    _known: dict[tuple[int, bool], tuple[Label, _Ways]] = field(default_factory=dict)
-    _by_class: dict[tuple[int, bool], _Ways] = field(default_factory=dict)
+    _known: dict[tuple[int, bool], tuple[Label, Ways]] = field(default_factory=dict)
+    _by_class: dict[tuple[int, bool], Ways] = field(default_factory=dict)
     _staying: dict[str, Route] = field(default_factory=dict)
     _wired: Paths | None = None
 
     def route(self, a: str, b: str, label: Label, is_async: bool) -> Route | None:
         """Return the route from `a` to `b`, or None when no permitted path joins them."""
-        if a == b:
-            if a not in self._staying:
-                self._staying[a] = Route((a,), 0, Fraction(0), 0, ())
-            return self._staying[a]
-        ways, hop = self._ways(label, is_async), (a, b)
-        if hop not in ways.routes:
-            way = ways.paths.way(a, b)
-            ways.routes[hop] = None if way is None else self._route(way, label)
-        return ways.routes[hop]
+        return self.ways(label, is_async).route(a, b)
 
     def paths(self, label: Label, is_async: bool) -> Paths:
         """Return the paths that such flows may take, without what permits them: for who asks about many."""
-        return self._ways(label, is_async).paths
-
-    def near(self, a: str, label: Label, is_async: bool) -> Iterator[tuple[int, str]]:
-        """Yield (round trip, site) for the sites that such a flow reaches from `a`, stubs left out, nearest first."""
-        return self._ways(label, is_async).paths.near(a)
+        return self.ways(label, is_async).paths
 
     def rule(self, label: Label, link: Link, a: str, b: str) -> Verdict:
         """Return what the law says of a hop."""
@@ -113,29 +100,45 @@ class Router:
                 found.update(f"residency:{name}" for name in verdict.rules)
         return tuple(sorted(found))
 
-    def _ways(self, label: Label, is_async: bool) -> _Ways:
+    def ways(self, label: Label, is_async: bool) -> Ways:
+        """Return the routes of such flows: for who asks about many."""
         # Labels are few and each stays the same object: its identity is a key for as long as it is kept.
         key = (id(label), is_async)
         if (known := self._known.get(key)) is None:
             alike = (self.law.alike(label), is_async)
             if alike not in self._by_class:
-                self._by_class[alike] = _Ways(self.law.paths(label, is_async=is_async))
+                self._by_class[alike] = Ways(self.law, label, self.law.paths(label, is_async=is_async), self._staying)
             known = self._known[key] = (label, self._by_class[alike])
         return known[1]
 
-    def _route(self, way: Way, label: Label) -> Route:
-        wires = self.network.wires
-        verdicts = (self.law.permit(label, wires[hop], *hop) for hop in pairwise(way.sites))
-        rules = united(tuple([verdict.rules for verdict in verdicts if verdict is not None]))
-        return Route(way.sites, way.rtt_us, way.price, way.bandwidth, rules)
-
 
 @dataclass(slots=True)
-class _Ways:
-    """What is known of the routes of flows with labels of one class."""
+class Ways:
+    """The routes of flows with labels of one class, of which `label` is one; every answer is remembered."""
 
+    law: Law
+    label: Label
     paths: Paths
-    routes: dict[Hop, Route | None] = field(default_factory=dict)
+    _staying: dict[str, Route]
+    _routes: dict[Hop, Route | None] = field(default_factory=dict)
+
+    def route(self, a: str, b: str) -> Route | None:
+        """Return the route from `a` to `b`, or None when no permitted path joins them."""
+        if a == b:
+            if a not in self._staying:
+                self._staying[a] = Route((a,), 0, Fraction(0), 0, ())
+            return self._staying[a]
+        hop = (a, b)
+        if hop not in self._routes:
+            way = self.paths.way(a, b)
+            self._routes[hop] = None if way is None else self._permitted(way)
+        return self._routes[hop]
+
+    def _permitted(self, way: Way) -> Route:
+        wires = self.paths.network.wires
+        verdicts = (self.law.permit(self.label, wires[hop], *hop) for hop in pairwise(way.sites))
+        rules = united(tuple([verdict.rules for verdict in verdicts if verdict is not None]))
+        return Route(way.sites, way.rtt_us, way.price, way.bandwidth, rules)
 
 
 @lru_cache(maxsize=1 << 14)

@@ -237,25 +237,6 @@ def _add_stages(total: Tally, workload: Workload, part: Choice) -> None:
             entry.stores[stage.knowledge] = workload.stored[stage.knowledge]
 
 
-def share_of(workload: Workload, choice: Choice, total: Tally) -> Fraction:
-    """Return a workload's part of the cost per hour: of each pool by its part of the load, and its own egress.
-
-    A pool that only stands by for failures is paid by those who would then use it.
-    """
-    own = Tally()
-    _add(own, workload, choice)
-    shares = (
-        total.pools[key].replicas * entry.pool.per_hour * entry.wanted / total.pools[key].wanted
-        for key, entry in own.pools.items()
-    )
-    idle = (
-        total.pools[key].replicas * total.pools[key].pool.per_hour * who[workload.id] / sum(who.values())
-        for key, who in total.standby.items()
-        if workload.id in who and not total.pools[key].wanted
-    )
-    return sum(shares, own.egress) + sum(idle)
-
-
 def routed(workload: Workload, part: Choice) -> Iterator[tuple[Edge, Route]]:
     """Yield every flow of one assignment with its route. Raises LookupError when no route joins what was chosen."""
     for edge in part.graph.edges:

@@ -7,9 +7,7 @@ data-class tables, `sites.fleet`. May never import: `sites.verdict` or anything 
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from placement.check import capacity, cost, domains, presence
@@ -25,6 +23,7 @@ from placement.check.snapshot import Snapshot
 from placement.check.source import Data, NotCanonicalError, Source, canonical, whole
 from placement.check.survival import Survival
 from placement.check.workloads import Workloads
+from placement.collecting import no_collections
 from sites.fleet import Fleet
 
 __all__ = ["INVARIANTS", "CheckResult", "Finding", "check", "check_bytes", "checker_digest"]
@@ -44,7 +43,7 @@ def check(plan: dict[str, Any], fleet: Fleet, tick: Tick | None = None) -> Check
     Raises PlacementError for a plan that is malformed, stale (naming the inputs that changed), or of another fleet.
     Time is linear in the plan: what repeats is judged once (`placement.check.classes`).
     """
-    with _no_collections():
+    with no_collections():
         return _check(whole(plan), Snapshot.of(fleet), tick or _nothing)
 
 
@@ -54,7 +53,7 @@ def check_bytes(data: Data, fleet: Fleet, tick: Tick | None = None) -> CheckResu
     Raises PlacementError as `check` does, ValueError when the bytes are no JSON.
     """
     snapshot = Snapshot.of(fleet)
-    with _no_collections():
+    with no_collections():
         try:
             return _check(canonical(data), snapshot, tick or _nothing)
         except NotCanonicalError:
@@ -115,18 +114,6 @@ def _overclaimed(audit: Audit, not_checked: dict[int, str]) -> Iterator[Finding]
         yield Finding("plan/invariants", "", f"checked: {number}", "one of 1 to 20", "no such invariant")
     for number in sorted(set(audit.document.invariants.checked) & not_checked.keys()):
         yield Finding("plan/invariants", "", f"checked: {number}", f"not checked: {not_checked[number]}", "checked")
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Keep the cyclic collector off: a large plan makes millions of small values and not one cycle."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _nothing(fraction: float) -> None:

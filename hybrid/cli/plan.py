@@ -14,7 +14,7 @@ from hybrid.cli.watching import watching
 from hybrid.errors import InputError
 
 if TYPE_CHECKING:
-    from placement.plan import LatencyPlan, Plan, WorkloadPlan
+    from placement.plan import AssignmentPlan, LatencyPlan, Plan, WorkloadPlan
     from placement.problem import Problem
 
 app = typer.Typer(rich_markup_mode=None)
@@ -136,14 +136,22 @@ def _latency(latency: LatencyPlan) -> str:
 
 
 def places(workload: WorkloadPlan) -> str:
-    """Return where a workload's stages are, neighbours on one site together: `triage, recall here · draft dc-paris`."""
+    """Return where a workload's stages are: `triage, recall here · draft dc-paris`; of one that is split, each part."""
+    found = [_places(assignment, workload.origin) for assignment in workload.assignments]
+    if len(found) == 1:
+        return found[0]
+    return ", ".join(f"{100 * a.fraction:g} %: {there}" for a, there in zip(workload.assignments, found, strict=True))
+
+
+def _places(assignment: AssignmentPlan, origin: str) -> str:
+    """Return where the stages of one assignment are, neighbours on one site together."""
     parts: list[tuple[list[str], str]] = []
-    for stage in workload.assignments[0].stages:
+    for stage in assignment.stages:
         if parts and parts[-1][1] == stage.site:
             parts[-1][0].append(stage.stage)
         else:
             parts.append(([stage.stage], stage.site))
-    return " · ".join(f"{', '.join(names)} {'here' if site == workload.origin else site}" for names, site in parts)
+    return " · ".join(f"{', '.join(names)} {'here' if site == origin else site}" for names, site in parts)
 
 
 def _costs(made: Plan) -> Iterator[str]:

@@ -81,7 +81,7 @@ def _pipelines(plan: Plan) -> Iterator[dict[str, Any]]:
     for workload in plan.workloads:
         counts[workload.pipeline][workload.status] += 1
         costs[workload.pipeline] += workload.cost_per_hour
-        for stage in workload.assignments[0].stages:
+        for stage in (stage for assignment in workload.assignments for stage in assignment.stages):
             used[workload.pipeline]["its own site" if stage.site == workload.origin else stage.site] += 1
     for unplaced in plan.unplaced:
         counts[unplaced.id.partition("@")[0]]["unplaced"] += 1

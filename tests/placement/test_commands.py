@@ -17,6 +17,9 @@ import pytest
 
 from hybrid.cli import app
 from hybrid.cli.console import exit_code_of
+from hybrid.cli.plan import places
+from placement.engine import plan
+from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem, a_region
 
 CLINICS = Path(str(files("sites") / "examples" / "clinics"))
 DAYS = ("--from", "2026-12-01", "--until", "2027-02-28")
@@ -237,6 +240,13 @@ def test_wrong_words_end_with_two_and_say_what_to_do(fleet: Path, words: tuple[s
     assert found.returncode == 2
     assert message in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_every_part_of_a_split_workload_is_listed() -> None:
+    spread = [{"stage": "triage", "by": "site", "most": 0.5}]
+    nouns = [a_clinic(links=["dc", "dc-b"], hardware=[]), a_region(), a_region("dc-b"), a_model()]
+    made = plan(a_problem(*nouns, a_pipeline(split=True, spread=spread)))
+    assert places(made.workloads[0]) == "50 %: triage dc, 50 %: triage dc-b"
 
 
 def test_another_process_writes_the_same_bytes(fleet: Path, tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ def routes(front: Front) -> list[Route]:
     async def model(request: Request) -> Response:
         name = request.path_params["model"]
         workload = front.asking(front.who(request.headers.get("authorization")), name).workload
-        places = [place for place, entry in workload.assignments[0].stages.items() if entry.answer]
+        served = (assignment.stages.items() for assignment in workload.assignments)
+        places = dict.fromkeys(place for stages in served for place, entry in stages if entry.answer)
         outputs = [{"name": place, "datatype": "BYTES", "shape": [1]} for place in places]
         found = {"name": name, "versions": ["1"], "platform": "hybrid_pipeline", "inputs": INPUT, "outputs": outputs}
         return JSONResponse(found)

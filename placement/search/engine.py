@@ -19,24 +19,19 @@ replica really costs; and later of a fair part of what is open."""
 ENOUGH = 0.005
 """Sweeps and closings are repeated while they save this fraction of the cost."""
 
-FEWEST, FEW, SOME, MANY = 6, 12, 16, 32
+FEWEST, FEW, MANY = 6, 12, 32
 """Candidate sites of a workload that comes in, and of one that looks for something better."""
 
-COOLING = (1.0, 0.7, 0.4, 0.2, 0.0)
-"""How much of what replicas of shared pools cost beyond their load does not count, step by step."""
+LEAST_SOFT = 1_000
+"""Units of work for each stage below which replicas of shared pools are whole from the beginning."""
 
-LEAST_MELT = 1_000
-"""Units of work for each stage below which everything counts from the beginning."""
+HARDENING, MOST_TIMES, CLOSING = 0.8, 12, 700
+"""Part of the work during which they harden; how often pools are closed meanwhile, at most, and once for so many units
+of work for each stage."""
 
-MOST_SWEEPS, MOST_CLOSINGS = 3, 4
-MOST_ROUNDS, ROUND = 8, 20_000
-"""Rounds of annealing, when there is that much work for each workload in each of them."""
-
+MOST_CLOSINGS = 4
 STEPS, MOST_RANKS = 200, 8
 """Steps of a round between which sites are ranked anew, when a step is worth so many rankings."""
-
-WARMTH, COOL = 0.3, 0.7
-"""How much of a mean pool's price a plan may become dearer at the beginning of a round, and when that has ended."""
 
 SIZES = (6, 12, 24, 48)
 """Workloads of a neighbourhood, in turn."""
@@ -83,71 +78,54 @@ def in_order(layout: Layout) -> NDArray[np.int32]:
 def _plan(run: Run, order: NDArray[np.int32], start: Placing | None) -> None:
     if start is not None:
         _resume(run, order, start)
-    is_cold = start is not None or run.of < LEAST_MELT * len(run.layout.works.wanted)
-    run.smooth(0.0 if is_cold else 1.0)
+    is_soft = start is None and run.of >= LEAST_SOFT * len(run.layout.works.wanted)
+    run.smooth(1.0 if is_soft else 0.0)
     sweeping.rank_rows(*run.by)
     run.blend(TRUE, 0.0, HOPE)
     run.insert(order, FEW)
     run.blend(1.0, FAIRLY, 0.0)
     run.each(ruining.find_hopeless, *run.by, order, to=len(order))
-    if not is_cold:
-        run.improve(order, MANY)
-        _cool(run, order)
-    for _ in range(MOST_SWEEPS):
-        if run.is_over or run.improve(order, MANY) <= ENOUGH * run.cost:
-            break
+    run.improve(order, MANY)
+    if is_soft:
+        _harden(run, order)
     for _ in range(MOST_CLOSINGS):
-        if run.is_over or run.close() <= ENOUGH * run.cost:
+        if run.is_over or run.close() + run.improve(order, FEW) <= ENOUGH * run.cost:
             break
-    _ruin(run, order)
+    _ruin(run, order, run.of, 0.0)
 
 
-def _cool(run: Run, order: NDArray[np.int32]) -> None:
-    """Let whole replicas of shared pools count more and more, leaving out steps for which there is no work.
+def _harden(run: Run, order: NDArray[np.int32]) -> None:
+    """Let whole replicas of shared pools count more and more, over most of the work that is left.
 
     While only load counts, workloads go one by one to where replicas are cheap, though none is full there yet; as
     replicas harden, those that stayed empty are closed.
     """
-    spent = 0
-    for at, smooth in enumerate(COOLING):
-        if run.of - run.work < spent * (len(COOLING) - at) and smooth > 0:
-            continue
-        begin = run.work
-        run.smooth(smooth)
-        run.close()
-        run.improve(order, SOME)
-        spent = run.work - begin
-    run.smooth(0.0)
+    is_shared = run.index.part > 0
+    run.close(~is_shared)
+    begin, length = run.work, HARDENING * (run.of - run.work)
+    times = min(MOST_TIMES, 1 + int(length / (CLOSING * len(run.layout.works.wanted))))
+    for time in range(1, times + 2):
+        end = int(begin + length * time / (times + 1))
+        is_late = run.work >= end
+        _ruin(run, order, end, 1 - time / (times + 1))
+        if time <= times and not is_late:
+            run.close(is_shared)
+            run.improve(order, FEW)
 
 
-def _ruin(run: Run, order: NDArray[np.int32]) -> None:
-    """Spend what work is left on neighbourhoods, in rounds of annealing; each begins with the best plan so far.
-
-    At the beginning of a round a plan may become dearer by some of a pool's price, at its end by nothing.
-    """
-    rounds = max(1, min(MOST_ROUNDS, (run.of - run.work) // (ROUND * len(order) + 1)))
-    pools = int(np.count_nonzero(run.state.replicas))
-    run.keep()
-    for turn in range(rounds):
-        begin = run.work
-        length = max(1, (run.of - begin) // (rounds - turn))
-        warmth = WARMTH * run.cost / (pools + 1) if rounds > 1 else 0.0
-        _anneal(run, order, begin, length, warmth)
-        run.keep()
-
-
-def _anneal(run: Run, order: NDArray[np.int32], begin: int, length: int, warmth: float) -> None:
-    least = max(length // STEPS, MOST_RANKS * len(run.layout.works.remote_site))
+def _ruin(run: Run, order: NDArray[np.int32], end: int, soft: float) -> None:
+    """Spend work up to `end` on neighbourhoods; meanwhile shared pools become as soft as that."""
+    begin, was = run.work, run.softness
+    least = max((end - begin) // STEPS, MOST_RANKS * len(run.layout.works.remote_site))
     for step, until in enumerate(run.slices()):
-        done = (run.work - begin) / length
-        if done >= 1:
-            return
+        if run.work >= end:
+            break
+        run.smooth(was + (soft - was) * (run.work - begin) / (end - begin))
         sweeping.rank_rows(*run.by)
         if run.has_unplaced and step % 8 == 0:
             ruining.ruin_around(*run.by, _wanting(run, order), 0, until, SIZES[0])
-        slack = warmth * max(0.0, 1 - done / COOL)
-        end = min(until, begin + length, run.work + least)
-        ruining.ruin_many(*run.by, end, SIZES[step % len(SIZES)], slack)
+        ruining.ruin_many(*run.by, min(until, end, run.work + least), SIZES[step % len(SIZES)], 0.0)
+    run.smooth(soft)
 
 
 def _resume(run: Run, order: NDArray[np.int32], placing: Placing) -> NDArray[np.int32]:

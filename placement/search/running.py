@@ -144,6 +144,11 @@ class Run:
         """Set what prices are made of."""
         self.bench.blend[:] = marginal, fair, share, move
 
+    @property
+    def softness(self) -> float:
+        """Return how much of what replicas of shared pools cost beyond a fair price of their load does not count."""
+        return float(self.state.money[SMOOTH])
+
     def smooth(self, part: float) -> None:
         """Let so much of what replicas of shared pools cost beyond a fair price of their load not count."""
         state, price = self.state, self.layout.pools.price
@@ -170,11 +175,11 @@ class Run:
         self.each(sweeping.improve_many, *self.by, order, to=len(order), then=(most, drawn, 1))
         return before - self.cost
 
-    def close(self) -> float:
-        """Try every open pool with one replica less, the emptiest last replica first; return what that saved."""
+    def close(self, which: NDArray[np.bool_] | None = None) -> float:
+        """Try every open pool (of `which`) with one replica less, the emptiest first; return what that saved."""
         before, pools, state = self.cost, self.layout.pools, self.state
         sweeping.rank_rows(*self.by)
-        open_ = np.flatnonzero(state.replicas).astype(np.int32)
+        open_ = np.flatnonzero(state.replicas if which is None else (state.replicas > 0) & which).astype(np.int32)
         over = state.load[open_] - (state.replicas[open_] - 1) * pools.throughput[open_]
         order = open_[np.lexsort((open_, over / (pools.throughput[open_] * pools.price[open_] + 1e-300)))]
         self.each(ruining.close_many, *self.by, order, to=len(order))

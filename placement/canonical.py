@@ -21,6 +21,9 @@ SAFE_INTEGER = 2**53 - 1
 MOST_KEPT = 1 << 16
 """Texts that are kept at a time."""
 
+AT_ONCE = 500
+"""Items of a list that are written at once."""
+
 Field = tuple[str, str, Callable[[Any], Any], Any]
 """Name outside, the same quoted and with a colon, what reads the value, its default."""
 
@@ -43,6 +46,16 @@ class Canonical:
         if way is None:
             way = self._ways[type(value)] = self._way(type(value))
         return way(value)
+
+    def pieces(self, value: Any) -> Iterator[bytes]:
+        """Yield the text of one member, that of a long list a few hundred items at a time."""
+        if not isinstance(value, tuple) or not value:
+            yield self.text(value).encode()
+            return
+        for start in range(0, len(value), AT_ONCE):
+            items = ",".join([self.text(item) for item in value[start : start + AT_ONCE]])
+            yield (("," if start else "[") + items).encode()
+        yield b"]"
 
     def members(self, value: Any) -> Iterator[tuple[str, str, Any]]:
         """Yield (name, quoted name with a colon, value) of each field of a dataclass that is written, in order."""
@@ -144,3 +157,17 @@ def _null(value: None) -> str:
 
 def _day(value: dt.date) -> str:
     return quoted(value.isoformat())
+
+
+def significant(number: float) -> float:
+    """Return a float with nine significant digits."""
+    return float(f"{number:.9g}")
+
+
+def rounded(value: Any) -> Any:
+    """Return a JSON value in which every float has nine significant digits."""
+    if isinstance(value, float):
+        return significant(value)
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, list) else value

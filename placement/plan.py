@@ -1,36 +1,22 @@
-"""plan.json: the artefact that everything else reads, as nouns, with its one writer and its one reader.
+"""plan.json: the artefact that everything else reads, as nouns that know their own form.
 
-RFC 8785 JSON; floats have nine significant digits. A field may be added; none changes its name or meaning.
+RFC 8785 JSON; floats have nine significant digits. A field may be added; none changes its name or meaning. It is read
+by `placement.plan_reading`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from pydantic.alias_generators import to_camel
 
-from placement.canonical import Canonical
-from placement.collecting import no_collections
-from placement.errors import PlacementError
-
-MOST_BYTES = 2**31
-"""A larger file is no plan."""
-
-AT_ONCE = 500
-"""Items of a list that are written at once."""
-
-LARGE, PART = 2**22, 2**20
-"""A plan of so many bytes is read in parts of so many."""
-
-WORKLOADS, NEXT = b'"workloads":[', b',{"assignments":['
-"""The bytes with which the last member of a plan, and every workload but the first, begin."""
+from placement.canonical import Canonical, rounded
 
 MOST_KEPT = 1 << 14
 """Equal labels, routes and lists of rules that are told apart while a plan is read."""
@@ -291,8 +277,8 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan's JSON form, floats rounded."""
-        form = _adapter().dump_python(self, mode="json", by_alias=True, exclude_defaults=True)
-        return dict(_rounded(form))
+        form = adapter().dump_python(self, mode="json", by_alias=True, exclude_defaults=True)
+        return dict(rounded(form))
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the plan's file bit by bit: RFC 8785 with a newline at its end."""
@@ -300,7 +286,7 @@ class Plan:
         before = "{"
         for _, prefix, value in writer.members(self):
             yield (before + prefix).encode()
-            yield from _pieces(writer, value)
+            yield from writer.pieces(value)
             before = ","
         yield b"}\n"
 
@@ -313,96 +299,7 @@ def _id(workload: WorkloadPlan) -> str:
     return workload.id
 
 
-def _pieces(writer: Canonical, value: Any) -> Iterator[bytes]:
-    """Yield the text of one member, that of a long list a few hundred items at a time."""
-    if not isinstance(value, tuple) or not value:
-        yield writer.text(value).encode()
-        return
-    for start in range(0, len(value), AT_ONCE):
-        items = ",".join([writer.text(item) for item in value[start : start + AT_ONCE]])
-        yield (("," if start else "[") + items).encode()
-    yield b"]"
-
-
 @cache
-def _adapter() -> TypeAdapter[Plan]:
+def adapter() -> TypeAdapter[Plan]:
+    """Return what reads and writes a plan's JSON form."""
     return TypeAdapter(Plan)
-
-
-@cache
-def _workloads() -> TypeAdapter[tuple[WorkloadPlan, ...]]:
-    return TypeAdapter(tuple[WorkloadPlan, ...])
-
-
-def significant(number: float) -> float:
-    """Return a float with nine significant digits."""
-    return float(f"{number:.9g}")
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return significant(value)
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, list) else value
-
-
-def read_plan(path: Path) -> Plan:
-    """Return the plan in a file. Raises PlacementError when it is not one, OSError when it cannot be read."""
-    if path.stat().st_size > MOST_BYTES:
-        raise PlacementError(f"{path}: larger than any plan", advice="give the file that `hybrid plan -o` wrote")
-    return parse_plan(path.read_bytes(), str(path))
-
-
-def parse_plan(data: bytes, name: str = "plan") -> Plan:
-    """Return the plan that bytes hold. Raises PlacementError naming the first field that is wrong."""
-    try:
-        with no_collections():
-            return _in_parts(data) or _adapter().validate_json(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise PlacementError(
-            f"{name}: this is no plan: {where}: {first['msg']}", advice="write it anew with `hybrid plan FLEET -o`"
-        ) from None
-
-
-def _in_parts(data: bytes) -> Plan | None:
-    """Return a plan whose workloads are read some at a time; None when it is small, wrong, or not as we write it.
-
-    A whole large document would be held in a form many times its size. `"` is escaped within strings, so these bytes
-    stand nowhere but where a list of workloads, or one of them, begins; and a cut anywhere else leaves no JSON.
-    """
-    begin = data.rfind(WORKLOADS)
-    if len(data) < LARGE or begin < 0:
-        return None
-    begin += len(WORKLOADS)
-    end = data.rfind(b"]}")
-    workloads: list[WorkloadPlan] = []
-    try:
-        plan = _adapter().validate_json(data[:begin] + data[end:])
-        while begin < end:
-            cut = data.find(NEXT, begin + PART, end)
-            stop = end if cut < 0 else cut
-            workloads += _workloads().validate_json(b"[" + data[begin:stop] + b"]")
-            begin = stop + 1
-    except ValidationError:
-        return None
-    return replace(plan, workloads=tuple(workloads))
-
-
-def check_fresh(plan: Plan, digests: Mapping[str, str]) -> None:
-    """Raise PlacementError naming each input of a plan that is no longer what it was.
-
-    The checker that a plan binds is not compared: another one may judge the plan, and says so.
-    """
-    inputs = {name: digest for name, digest in plan.inputs.items() if name != "checker"}
-    changed = [
-        f"{name}: {'changed' if name in inputs and name in digests else 'added' if name in digests else 'removed'}"
-        for name in sorted({*inputs, *digests})
-        if inputs.get(name) != digests.get(name)
-    ]
-    if changed:
-        raise PlacementError(
-            f"the plan is stale; since it was made, {'; '.join(changed)}", advice="plan again: hybrid plan FLEET -o …"
-        )

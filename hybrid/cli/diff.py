@@ -37,7 +37,7 @@ def diff(
     output: OutputOption = Output.text,
 ) -> None:
     """Show what moves and what it costs between two plans; given a changed fleet, also what becomes illegal."""
-    from placement.plan import read_plan
+    from placement.plan_reading import read_plan
 
     if before.is_dir() and not after.is_dir():
         raise InputError(f"{after} is no fleet", advice="give PLAN PLAN, PLAN FLEET or FLEET FLEET")
@@ -66,7 +66,7 @@ def _posed(before: Path, after: Path, since: dt.datetime | None, until: dt.datet
     """Return the plan as it is, made now where a fleet was given, and the other fleet over the same days."""
     from hybrid.cli.plan import problem_at
     from placement.engine import plan as decide
-    from placement.plan import read_plan
+    from placement.plan_reading import read_plan
     from placement.problem import read_problem
 
     made = decide(problem_at(before, since, until), is_explained=False) if before.is_dir() else read_plan(before)

@@ -39,7 +39,7 @@ def explain(
 ) -> None:
     """Say why a workload is where it is; with --not, why a stage is not at a site, decision by decision."""
     from hybrid.cli.fleet_of import problem_of
-    from placement.plan import read_plan
+    from placement.plan_reading import read_plan
 
     made = read_plan(plan)
     if prices:

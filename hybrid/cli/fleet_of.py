@@ -20,7 +20,7 @@ def problem_of(plan: Plan, path: Path, fleet: Path | None) -> Problem:
         path: the plan's file.
         fleet: where it is; when None, the plan's folder, the current one, and those directly below are looked at.
     """
-    from placement.plan import check_fresh
+    from placement.plan_reading import check_fresh
     from placement.problem import read_problem
 
     problem = read_problem(fleet or _beside(plan, path), plan.since, plan.until)

@@ -22,7 +22,7 @@ def picture(
     from hybrid.cli.fleet_of import problem_of
     from hybrid.cli.plan import write
     from hybrid.picture.plan_page import render
-    from placement.plan import read_plan
+    from placement.plan_reading import read_plan
 
     made = read_plan(plan)
     page = to or plan.with_suffix(".html")

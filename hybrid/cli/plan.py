@@ -45,7 +45,7 @@ def plan(
     Ctrl-C ends the search and keeps the best plan so far; a second one ends the command.
     """
     from placement.engine import plan as decide
-    from placement.plan import read_plan
+    from placement.plan_reading import read_plan
 
     before = None if current is None else read_plan(current)
     for option, given in (("--check-current", check_current), ("--rebalance", rebalance is not None)):

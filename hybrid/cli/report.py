@@ -50,7 +50,7 @@ def residency(
     from hybrid.evidence import page
     from hybrid.evidence.report import build
     from hybrid.evidence.sources import read_sources
-    from placement.plan import check_fresh, read_plan
+    from placement.plan_reading import check_fresh, read_plan
     from placement.problem import read_problem
 
     read = read_plan(plan)

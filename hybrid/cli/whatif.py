@@ -45,7 +45,7 @@ def whatif(
     from placement.engine import plan as decide
     from placement.explanation.review import review
     from placement.instance import instance_of
-    from placement.plan import read_plan
+    from placement.plan_reading import read_plan
 
     made = read_plan(plan)
     given = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.errors import InputError
-from placement.plan import check_fresh, parse_plan
+from placement.plan_reading import check_fresh, parse_plan
 from placement.problem import Problem, read_problem
 
 

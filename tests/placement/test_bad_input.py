@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from placement.engine import plan
 from placement.errors import PlacementError
-from placement.plan import check_fresh, parse_plan
+from placement.plan_reading import check_fresh, parse_plan
 from sites.finding import ManifestError
 from sites.noun import Noun
 from tests.support.placement import a_clinic, a_knowledge, a_model, a_pipeline, a_problem, a_region, a_stage, a_variant

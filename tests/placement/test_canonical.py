@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from placement.canonical import Canonical, number, whole
 from placement.engine import plan
 from placement.errors import PlacementError
-from placement.plan import LARGE, Plan, WorkloadPlan, parse_plan
+from placement.plan import Plan, WorkloadPlan
+from placement.plan_reading import LARGE, parse_plan
 from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem, a_region, a_stage
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

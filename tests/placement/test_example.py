@@ -13,7 +13,8 @@ from placement.check import check
 from placement.engine import plan
 from placement.explanation.standing import Standing
 from placement.explanation.why import why_not
-from placement.plan import Plan, parse_plan
+from placement.plan import Plan
+from placement.plan_reading import parse_plan
 from placement.problem import KINDS, Problem, read_problem
 from sites.fleet import read_fleet
 

@@ -19,7 +19,8 @@ from placement.explanation.levers import Lever, turn
 from placement.explanation.relaxations import RELAXATIONS
 from placement.explanation.repairs import explanation, numbered
 from placement.instance import instance_of
-from placement.plan import UnplacedPlan, parse_plan
+from placement.plan import UnplacedPlan
+from placement.plan_reading import parse_plan
 from placement.problem import Problem
 from placement.solution import tally
 from tests.placement.test_exact_brute import problems

@@ -11,7 +11,8 @@ from placement.engine import places
 from placement.exact.engine import NAME, solve
 from placement.explanation.causes import Reason
 from placement.instance import instance_of
-from placement.plan import Plan, parse_plan
+from placement.plan import Plan
+from placement.plan_reading import parse_plan
 from placement.problem import Problem
 from tests.placement.test_exact_brute import problems
 from tests.support.placement_brute import Brute, Spot

@@ -17,7 +17,8 @@ from hybrid.cli import app
 from hybrid.cli.console import exit_code_of
 from placement.check import CheckResult, check_bytes
 from placement.engine import is_small, plan
-from placement.plan import Plan, parse_plan, read_plan
+from placement.plan import Plan
+from placement.plan_reading import parse_plan, read_plan
 from placement.problem import KINDS, read_problem
 from sites.fleet import read_fleet
 from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from placement.engine import plan
-from placement.plan import Plan, WorkloadPlan, parse_plan
+from placement.plan import Plan, WorkloadPlan
+from placement.plan_reading import parse_plan
 from sites.noun import Noun
 from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem, a_region, a_stage
 from tests.support.sites import a_box, a_link

@@ -46,6 +46,6 @@ def _told(found: UnplacedPlan | WorkloadPlan, currency: str) -> Iterator[str]:
     if not found.causes_complete:
         yield "  the search for causes stopped early: there may be more"
     elif not found.causes:
-        yield "  no set of up to three rules would place it if set aside"
+        yield "  no set of up to three rules would place it if set aside; hybrid explain PLAN WORKLOAD tells all"
     for repair in found.repairs[:MOST_REPAIRS]:
         yield f"  repair: {repair.change} ({repair.cost_per_hour:+.4f} {currency}/h)"

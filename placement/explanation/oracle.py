@@ -13,6 +13,7 @@ from math import ceil
 
 from placement.candidates import Option, Pool, PoolKey
 from placement.cost import egress_per_hour
+from placement.domains import binding
 from placement.exact.model import possible
 from placement.explanation.branch import Branch, Flow, Step
 from placement.explanation.fit import Fit, Own, Packer
@@ -21,7 +22,7 @@ from placement.graph import ANSWER, INPUT, Edge, Graph
 from placement.instance import Workload
 from placement.latency import flow_us
 from placement.network import Hop
-from placement.pipeline import Stage
+from placement.pipeline import Apart, Stage
 from placement.problem import Problem
 from placement.routes import Route
 from placement.solution import HOP_LIMIT, Choice, latency_us
@@ -61,7 +62,7 @@ def best_way(
     Raises UnsureError.
     """
     spec = workload.pipeline.spec
-    if spec.survive or spec.split or spec.apart or spec.spread or len(spec.stages) > MOST_STAGES:
+    if spec.survive or spec.split or spec.spread or len(spec.stages) > MOST_STAGES:
         raise UnsureError(workload.id)
     packer = Packer(room)
     for graph in graphs:
@@ -96,9 +97,11 @@ class Tree:
     _into: dict[str, list[Edge]] = field(default_factory=dict)
     _answers: dict[str, list[Edge]] = field(default_factory=dict)
     _flows: dict[tuple[str, str, str, str], Flow | None] = field(default_factory=dict)
+    _apart: tuple[Apart, ...] = ()
 
     def best(self) -> Way | None:
         """Return the cheapest way, or None. Raises UnsureError."""
+        self._apart = binding(self.workload.pipeline, self.graph)
         for stage in self.graph.stages:
             self._into[stage.name] = [edge for edge in self.graph.edges if edge.target == stage.name]
             sent = (edge for edge in self.graph.edges if edge.source == stage.name)
@@ -219,7 +222,8 @@ class Tree:
         stage = self.graph.stages[index]
         steps = []
         for option in self.allowed[stage.name]:
-            step = self._step(stage, option, branch)
+            is_near = any(branch.is_near(stage.name, option, rule, self.problem.sites) for rule in self._apart)
+            step = None if is_near else self._step(stage, option, branch)
             if step is not None:
                 steps.append((step, option))
         for step, option in sorted(steps, key=lambda pair: pair[0][0]):

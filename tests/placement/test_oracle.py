@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from placement.exact.engine import solve
 from placement.explanation.court import pinned
@@ -15,6 +16,7 @@ from placement.explanation.second_look import second_look
 from placement.instance import instance_of
 from placement.problem import Problem
 from placement.solution import tally
+from tests.placement import test_exact_places as places
 from tests.placement.test_exact_brute import problems
 from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem, a_region, a_variant
 
@@ -24,7 +26,7 @@ LAWS = settings(
 
 
 @LAWS
-@given(problems())
+@given(st.one_of(problems(), places.problems({})))
 def test_alone_it_finds_the_solver_s_cost_or_the_solver_s_none(problem: Problem) -> None:
     instance = instance_of(problem)
     for name, workload in instance.workloads.items():
@@ -41,7 +43,7 @@ def test_alone_it_finds_the_solver_s_cost_or_the_solver_s_none(problem: Problem)
 
 
 @LAWS
-@given(problems())
+@given(st.one_of(problems(), places.problems({})))
 def test_beside_the_others_it_finds_what_the_solver_finds_with_them_held(problem: Problem) -> None:
     instance = instance_of(problem)
     solution = solve(instance)
@@ -80,12 +82,12 @@ def test_a_replica_that_another_pays_for_costs_nothing_more() -> None:
 
 
 @LAWS
-@given(problems())
+@given(st.one_of(problems(), places.problems({})))
 def test_a_second_look_finds_nothing_in_an_optimum_and_what_was_left_out_of_it(problem: Problem) -> None:
     instance = instance_of(problem)
     solution = solve(instance)
     assert solution is not None
     assert second_look(instance, solution.choices) == solution.choices
-    for name in solution.choices:
+    for name in solution.choices if not any(p.spec.spread for p in problem.pipelines.values()) else ():
         fewer = {other: choice for other, choice in solution.choices.items() if other != name}
         assert name in second_look(instance, fewer)

@@ -36,8 +36,8 @@ STEPS, MOST_RANKS = 200, 8
 SIZES = (6, 12, 24, 48)
 """Workloads of a neighbourhood, in turn."""
 
-EJECTIONS = 4
-"""How often room is sought for each workload that a loss left without, or degraded."""
+EJECTIONS, EJECTED = 24, 48
+"""How often room is sought for each workload that a loss left without, or degraded, and among how many others."""
 
 
 def search(
@@ -156,7 +156,7 @@ def _replan(run: Run, order: NDArray[np.int32], held: Placing) -> None:
         wanting = _wanting(run, lost)
         if len(wanting) == 0 or run.is_over:
             break
-        run.each(ruining.ruin_around, *run.by, wanting, to=len(wanting), then=(SIZES[0],))
+        run.each(ruining.ruin_around, *run.by, wanting, to=len(wanting), then=(EJECTED,))
     run.improve(lost, FEW)
 
 

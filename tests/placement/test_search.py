@@ -174,7 +174,8 @@ def test_what_is_lost_moves_and_nothing_else_without_need(fleet: tuple[Compiled,
     layout, held = without_pools_at(compiled.layout, busiest), before.placing
     forced = int(((held.site == busiest) & (held.pool != NOWHERE)).sum())
     after = search(layout, work=5_000_000, held=held)
-    assert after.unplaced_weight >= before.unplaced_weight
+    fresh = search(layout, work=5_000_000)
+    assert before.unplaced_weight <= after.unplaced_weight <= fresh.unplaced_weight
     assert not ((after.placing.site == busiest) & (after.placing.pool != NOWHERE)).any()
     assert after.moves <= 1.5 * forced
 

@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from placement.check.declassifying import lowering
 from placement.check.document import AssignmentEntry, FallbackEntry, FlowEntry, Outline, Places, StageEntry
 from placement.check.evaluator import Judge
-from placement.check.graph import ANSWER, INPUT, Flow, Graph, replacements
+from placement.check.graph import ANSWER, INPUT, Flow, Graph, declared, replacements
 from placement.check.graph import graph as graph_of
 from placement.check.labels import Labels
 from placement.check.questions import Questions
@@ -89,6 +89,20 @@ class Run:
     def flows(self) -> Mapping[tuple[str, str], FlowEntry]:
         """The plan's primary flows by their ends."""
         return {flow.ends: flow for flow in self.assignment.flows if flow.kind.role == "primary"}
+
+    @cached_property
+    def spare(self) -> Mapping[str, set[str]]:
+        """The sites at which a fallback target would run each stage, or queue what it receives."""
+        found: dict[str, set[str]] = {}
+        stages = declared(self.pipeline.spec)
+        for entry in self.fallbacks:
+            fallbacks = stages[entry.stage].fallback if entry.stage in stages else ()
+            queues = [name for name in fallbacks if stages[name].task == "queue"]
+            for target in entry.order:
+                for end in (target.kind.stage or entry.stage, *(queues if target.kind.queues else ())):
+                    if target.where is not None:
+                        found.setdefault(end, set()).add(target.where)
+        return found
 
     def site_of(self, end: str) -> str | None:
         """Return the site of a stage or of an end of the graph; None when the plan lacks the stage."""

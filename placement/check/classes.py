@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from placement.check.audit import Audit, Run, exact
 from placement.check.document import Outline, Places
-from placement.check.fallbacks import Takeover, takeovers
+from placement.check.fallbacks import Known, Takeover, takeovers
 from placement.check.graph import Flow
 from placement.check.latency import HERE, Timing, stage_time, timing_of
 from placement.check.load import Demand, Portion, Share, Traffic
@@ -74,6 +74,7 @@ class Classes:
         self._shares: dict[tuple[object, ...], Share] = {}
         self._traffic: dict[Fraction, Traffic] = {}
         self._timings: dict[tuple[object, ...], Timing] = {}
+        self._takeovers: Known = {}
         self._portions: dict[tuple[object, ...], Portion] = {}
 
     def of(self, name: str, outline: Outline, places: Places, make: Callable[[], Run], *usual: bool) -> Shape:
@@ -112,7 +113,7 @@ class Classes:
             next(self.findings(run), None) is None,
             tuple(dict.fromkeys(place for _, place in outline.stages)),
             tuple(dict.fromkeys(place for _, order in outline.orders for _, place in order if place is not None)),
-            () if run.usual is not None else tuple(takeovers(self._audit, run, outline, places)),
+            () if run.usual is not None else tuple(takeovers(self._audit, run, outline, places, self._takeovers)),
             Demand(
                 tuple(self._shares_of(run, outline)),
                 tuple(self._traffic_of(run, outline)),

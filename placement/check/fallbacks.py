@@ -83,15 +83,27 @@ def _rank(kind: TargetKind, fallbacks: tuple[str, ...]) -> int:
     return 0 if kind.stage is None else 1 + (fallbacks.index(kind.stage) if kind.stage in fallbacks else len(fallbacks))
 
 
-def takeovers(audit: Audit, run: Run, outline: Outline, places: Places) -> Iterator[Takeover]:
+Known = dict[tuple[object, ...], Takeover]
+"""Takeovers by what they are made of: labels, graph, machines and numbers of places, whichever sites fill them."""
+
+
+def takeovers(audit: Audit, run: Run, outline: Outline, places: Places, known: Known) -> Iterator[Takeover]:
     """Yield every target of an assignment's orders, and every built-in fallback that they lack and that may serve."""
     at = {kind.stage: place for kind, place in outline.stages}
+    machine = audit.snapshot.profiles.machine
+    stages_at = tuple((kind, place, machine(places[place], kind.hardware or "")) for kind, place in outline.stages)
     for stage, order in outline.orders:
         for kind, place in order:
-            if place is not None and kind.queues:
-                yield _queue(run, at, stage, kind, place)
-            elif place is not None:
-                yield _takeover(audit, run, at, stage, kind, (place, places[place]))
+            if place is None:
+                continue
+            key = (run.labels, run.graph, stages_at, stage, kind, place, machine(places[place], kind.hardware or ""))
+            if key not in known:
+                known[key] = (
+                    _queue(run, at, stage, kind, place)
+                    if kind.queues
+                    else _takeover(audit, run, at, stage, kind, (place, places[place]))
+                )
+            yield known[key]
     offered = {(stage, kind.stage) for stage, order in outline.orders for kind, _ in order if not kind.queues}
     queued = {stage for stage, order in outline.orders for kind, _ in order if kind.queues}
     stages = declared(run.pipeline.spec)

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from placement.check.audit import Audit, Run
-from placement.check.document import FlowEntry, StageEntry, TargetEntry
+from placement.check.document import FlowEntry, StageEntry, TargetEntry, TargetKind
 from placement.check.evaluator import Reason
 from placement.check.graph import INPUT, declared, senders
 from placement.check.labels import joined_with_keys, within
 from placement.check.presence import refused
 from placement.check.questions import SUBPROCESSOR, Decision, Decisions
 from placement.check.result import Finding
-from placement.pipeline import Pipeline, Stage
+from placement.pipeline import Stage
 from sites.data import Label
 from sites.site import EXPECTED_ROLES, Activity, Site
 
@@ -152,27 +152,8 @@ def _follows(run: Run, flow: FlowEntry, subject: str) -> Iterator[Finding]:
         found = f"{kind.size:.9g} bytes, {kind.rate:.9g}/s"
         yield Finding("plan/flow", run.id, subject, f"{size} bytes, reserving nothing", found)
     for end, site in ((kind.from_stage, flow.source), (kind.to_stage, flow.target)):
-        if site not in _places(run, end):
+        if site != run.site_of(end) and site not in run.spare.get(end, ()):
             yield Finding("invariant/15", run.id, subject, f"an end of {end} that the plan has", site)
-
-
-def _places(run: Run, end: str) -> set[str]:
-    """Return every site at which the plan has a stage (or an end of the graph), fallback targets included."""
-    found = {run.site_of(end)}
-    for entry in run.fallbacks:
-        for target in entry.order:
-            if end == (target.kind.stage or entry.stage) or (
-                target.kind.queues and end in queues_of(run.pipeline, entry.stage)
-            ):
-                found.add(target.where)
-    return {site for site in found if site is not None}
-
-
-def queues_of(pipeline: Pipeline, name: str) -> tuple[str, ...]:
-    """Return the fallback stages of a stage that queue."""
-    stages = declared(pipeline.spec)
-    fallbacks = stages[name].fallback if name in stages else ()
-    return tuple(each for each in fallbacks if stages[each].task == "queue")
 
 
 def fallback_target(audit: Audit, run: Run, name: str, target: TargetEntry) -> Iterator[Finding]:
@@ -183,8 +164,14 @@ def fallback_target(audit: Audit, run: Run, name: str, target: TargetEntry) -> I
     if name not in stages or where is None or serving not in (name, *stages[name].fallback):
         yield Finding("invariant/15", run.id, name, "a fallback of the stage at a site", f"{serving} at {where}")
         return
-    stage, site = stages[serving], audit.snapshot.site(where)
-    subject = f"{name} falls back to {'queue' if kind.queues else serving} at {where}"
+    site, kinds = audit.snapshot.site(where), audit.snapshot.profiles.kind
+    key = (run.labels, name, kind, kinds(where), kinds(run.origin.name), where == run.origin.name)
+    yield from audit.clean(key, lambda: _target(audit, run, name, kind, stages[serving], site))
+
+
+def _target(audit: Audit, run: Run, name: str, kind: TargetKind, stage: Stage, site: Site) -> Iterator[Finding]:
+    where = site.name
+    subject = f"{name} falls back to {'queue' if kind.queues else stage.name} at {where}"
     for code, expected in refused(audit, run, stage, where):
         if not kind.queues or code in ("plan/serves", "plan/taint"):
             yield Finding("invariant/15", run.id, subject, expected, where)

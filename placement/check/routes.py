@@ -72,7 +72,7 @@ class Routes:
         self._searches: dict[tuple[object, ...], Search] = {}
         self._free: dict[tuple[str, str, bool], Route | None] = {}
         self._lawful: dict[tuple[object, ...], Route | None] = {}
-        self._permitted: dict[tuple[object, ...], bool] = {}
+        self._permitted: dict[tuple[Label, int | None], dict[int, bool]] = {}
         self._measures: dict[Route, Measure] = {}
 
     def links(self, route: Route) -> list[Link] | None:
@@ -124,12 +124,10 @@ class Routes:
     def _lawfully(
         self, label: Label, source: str, target: str, origin: Site, waits: bool, lost: Lost
     ) -> Route | None:  # fmt: skip
+        permits = self._permits(label, origin)
+
         def is_open(a: str, b: str) -> bool:
-            return (
-                not (waits and not self._connected(a, b))
-                and not passes((a, b), lost)
-                and self._permits(label, a, b, origin)
-            )
+            return (not waits or self._connected(a, b)) and not (lost and passes((a, b), lost)) and permits(a, b)
 
         if lost & {source, target} and len(lost) == 1:
             return None
@@ -171,15 +169,23 @@ class Routes:
         return a in self._snapshot.intermittent or b in self._snapshot.intermittent
 
     def _permitted_all(self, label: Label, route: Route, origin: Site) -> bool:
-        return all(self._permits(label, a, b, origin) for a, b in itertools.pairwise(route))
+        permits = self._permits(label, origin)
+        return all(permits(a, b) for a, b in itertools.pairwise(route))
 
-    def _permits(self, label: Label, a: str, b: str, origin: Site) -> bool:
-        if a > b:
-            a, b = b, a
-        key = (label, self._snapshot.crossing(a, b), self._questions.law_of(origin))
-        if key not in self._permitted:
-            self._permitted[key] = not self._questions.crossing(label, a, b, origin).refused
-        return self._permitted[key]
+    def _permits(self, label: Label, origin: Site) -> Open:
+        """Return what tells whether the law lets a label cross a hop; each kind of hop is asked about once."""
+        crossing, known = (
+            self._snapshot.crossing,
+            self._permitted.setdefault((label, self._questions.law_of(origin)), {}),
+        )
+
+        def permits(a: str, b: str) -> bool:
+            kind = crossing(a, b) if a < b else crossing(b, a)
+            if kind not in known:
+                known[kind] = not self._questions.crossing(label, a, b, origin).refused
+            return known[kind]
+
+        return permits
 
 
 def _always(a: str, b: str) -> bool:

@@ -133,13 +133,13 @@ class _Run:
         tick = self._tell("searching", begin, end)
         if self.survival is None:
             return search(self.compiled.layout, work=work, start=start, held=held, tick=tick)
-        from placement.search.facing import face
+        from placement.search.standing import stand
 
         found = search(self.survival.narrowed(), work=work, start=start, held=held, tick=tick)
         self.watch.show(Progress("facing losses", end, found.cost, self.lower, None))
-        faced = face(self.survival, found.placing, found.packing, held, lambda: self.watch.is_stopped)
-        self.covers = faced.covers
-        return replace(found, placing=faced.placing, packing=faced.packing, work=found.work + faced.work)
+        stood = stand(self.survival, found.placing, found.packing, held, lambda: self.watch.is_stopped)
+        self.covers = stood.covers
+        return replace(found, placing=stood.placing, packing=stood.packing, work=found.work + stood.work)
 
     def _bound_of(self, found: Found, first: Found, lower: Future[Bound]) -> Bound:
         """Return the bound that was begun, when it covers what was found; else one that does."""

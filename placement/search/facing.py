@@ -1,99 +1,37 @@
-"""Faces a placing with every loss, until each workload with `survive: 1` is served after all that touch it, or is out.
+"""Faces a placing with every loss: who is touched is counted out, and survivors are served within what is left.
 
-Losses are faced one by one, the one that touches most survivors first. Who is touched is counted out, and survivors are
-served within what is left; replicas that this opens are reserved, and free to every other loss. Who finds no cover is
-placed anew where that loss does not touch it, with fallbacks if it must be, and at last not at all; then all losses are
-faced again.
+Losses are faced one by one, the one that touches most survivors first. Replicas that one opens stay open while the
+others are faced, which find them free: what is reserved is the most that any loss needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.search import losing, settling, sweeping
+from placement.search import losing, sweeping
 from placement.search.address import by_address
-from placement.search.bench import Bench, bench_of
+from placement.search.bench import BANNED, MOST, Bench, bench_of
 from placement.search.engine import FAIRLY, in_order
 from placement.search.index import Index, index_of
 from placement.search.layout import NOWHERE, Layout, Packing, Placing
 from placement.search.losing import Cover
+from placement.search.reserves import Reserves
 from placement.search.rows import firsts
-from placement.search.state import COST, EGRESS, WORK, State, empty_state, packing_of
+from placement.search.state import COST, EGRESS, State, empty_state
 from placement.search.surviving import Survival
 
 Ids = NDArray[np.int32]
-
-MOST_TRIES = 4
-"""How often a workload is placed anew as declared before it is with fallbacks, and then before it is given up."""
-
-MOST_ROUNDS = 12
-"""Rounds after which whoever has no cover is given up at once."""
 
 A_MOVE = 0.01
 """What a stage that moves after a loss weighs, of the mean price of a replica: of equals, the one that stays."""
 
 
-class Faced(NamedTuple):
-    """A placing that stands every loss.
-
-    Attributes:
-        covers: by loss (as `Remaining` numbers them), how the survivors that it touches are served then.
-        work: what was done, in units that no clock enters.
-    """
-
-    placing: Placing
-    packing: Packing
-    covers: Mapping[int, Cover]
-    work: int
-
-
-def face(
-    survival: Survival, placing: Placing, packing: Packing, held: Placing | None, is_hurried: Callable[[], bool]
-) -> Faced:
-    """Return a placing as near to one as can be that stands every loss; `survival` learns who keeps off what.
-
-    Args:
-        packing: of the placing.
-        held: where stages are now, and should stay.
-        is_hurried: whether who has no cover is given up without another try.
-    """
-    facing = _Facing.of(survival, placing, packing, held)
-    for turn in range(len(placing.shape) + MOST_ROUNDS):
-        failing = facing.face_all()
-        if not failing:
-            break
-        facing.yield_to(failing, is_last=turn >= MOST_ROUNDS or is_hurried())
-    return facing.faced()
-
-
-@dataclass(slots=True)
-class Tries:
-    """How often workloads were placed anew.
-
-    Attributes:
-        lowered: those that are placed with fallbacks now.
-    """
-
-    lowered: set[int] = field(default_factory=set)
-    _count: dict[int, int] = field(default_factory=dict)
-
-    def next(self, work: int) -> bool:
-        """Return whether there is another try."""
-        self._count[work] = self._count.get(work, 0) + 1
-        return self._count[work] <= MOST_TRIES
-
-    def lower(self, work: int) -> None:
-        """Begin to try with fallbacks."""
-        self.lowered.add(work)
-        self._count[work] = 0
-
-
-class _By(NamedTuple):
+class By(NamedTuple):
     """What kernels take in place of arrays, by address."""
 
     layout: Layout
@@ -102,35 +40,43 @@ class _By(NamedTuple):
     bench: Bench
 
 
+class Refuge(NamedTuple):
+    """Where survivors may be after any loss; `facts` and `scratch` are by address."""
+
+    layout: Layout
+    facts: Index
+    bench: Bench
+    scratch: Bench
+
+
 @dataclass(slots=True)
-class _Facing:
-    """One placing that changes until it stands.
+class Facing:
+    """One placing, and how its losses are covered.
 
     Attributes:
         normal: where everybody is while nothing is lost; `at` is the same by address.
         then: the same state by address, in which stages are held where they are normally.
         rank: by workload, its place in the order in which they come in.
         exposed: by loss, who does not outlive it as it is; sorted.
-        needed: by pool, the most replicas that it needs after any loss faced in this round.
-        fresh: who was placed anew since the last round.
+        fresh: who was placed anew since all losses were faced.
     """
 
     survival: Survival
     normal: Placing
     at: Placing
     state: State
-    by: _By
+    by: By
     then: State
     bench: Bench
     rank: Ids
-    needed: NDArray[np.int64]
+    refuge: Refuge = field(init=False)
+    reserves: Reserves = field(init=False)
     covers: dict[int, Cover] = field(default_factory=dict)
     exposed: dict[int, Ids] = field(default_factory=dict)
-    tries: Tries = field(default_factory=Tries)
     fresh: set[int] = field(default_factory=set)
 
     @classmethod
-    def of(cls, survival: Survival, placing: Placing, packing: Packing, held: Placing | None) -> _Facing:
+    def of(cls, survival: Survival, placing: Placing, packing: Packing, held: Placing | None) -> Facing:
         """Return a placing that has not been faced with anything."""
         layout = survival.compiled.layout
         normal = Placing(*(part.copy() for part in placing))
@@ -138,12 +84,10 @@ class _Facing:
         then = state._replace(held_shape=normal.shape, held_site=normal.site, held_pool=normal.pool)
         rank = np.argsort(in_order(layout)).astype(np.int32)
         bench = bench_of(layout, index)
-        by = _By(by_address(layout), by_address(state), by_address(index), by_address(bench))
-        at = by_address(normal)
+        by, at = By(by_address(layout), by_address(state), by_address(index), by_address(bench)), by_address(normal)
         losing.lay_all(*by[:3], by_address(packing))
         losing.enter_many(*by[:3], at, np.arange(len(rank), dtype=np.int32))
-        needed = np.zeros(len(layout.pools.site), np.int64)
-        return cls(survival, normal, at, state, by, by_address(then), bench, rank, needed)
+        return cls(survival, normal, at, state, by, by_address(then), bench, rank)
 
     @property
     def layout(self) -> Layout:
@@ -157,18 +101,21 @@ class _Facing:
         order = sorted((loss for loss in due if len(due[loss])), key=lambda loss: (-len(due[loss]), loss))
         self.covers = {loss: self._begun(loss, due[loss]) for loss in order}
         self.fresh.clear()
-        self.needed[:] = 0
-        refuge = self.survival.refuges.layout(self.normal)
-        index = index_of(refuge)
-        bench = bench_of(refuge, index)
-        bench.blend[:] = 1.0, FAIRLY, 0.0, A_MOVE * _mean(self.layout.pools.price)
-        spare = by_address(index), by_address(bench)
+        self.reserves = Reserves(self.layout, dict(enumerate(self.state.load.tolist())))
+        self.refuge = self._refuge()
         failing: dict[int, set[int]] = {}
         for loss in order:
-            after = by_address(refuge._replace(ways=self.survival.remaining.ways(loss)))
-            for work in self._face(loss, _By(after, self.then, *spare), len(bench.sites)):
+            for work in self.face(loss):
                 failing.setdefault(work, set()).add(loss)
         return failing
+
+    def _refuge(self) -> Refuge:
+        layout = self.survival.refuges.layout(self.normal)
+        index = index_of(layout)
+        bench = bench_of(layout, index)
+        price = self.layout.pools.price
+        bench.blend[:] = 1.0, FAIRLY, 0.0, A_MOVE * float(price.sum()) / max(1, len(price))
+        return Refuge(layout, by_address(index), bench, by_address(bench))
 
     def _exposed(self) -> dict[int, Ids]:
         """Return by loss whom it touches: all that do not outlive it, those born at a lost site apart."""
@@ -199,73 +146,46 @@ class _Facing:
                 shape[at], site[here], pool[here] = old.shape[known[work]], old.site[there], old.pool[there]
         return Cover(due, shape, first, site, pool)
 
-    def _face(self, loss: int, after: _By, most: int) -> list[int]:
+    def face(self, loss: int) -> list[int]:
         """Serve who is due after one loss, and put everybody back; return who found no cover."""
-        cover, touched = self.covers[loss], self.exposed[loss]
-        money = self.state.money[[COST, EGRESS]]
+        cover, touched, refuge = self.covers[loss], self.exposed[loss], self.refuge
         if loss < self.survival.remaining.sites:
             born = np.flatnonzero(self.layout.works.origin == loss)
             touched = np.union1d(touched, born[self.normal.shape[born] != NOWHERE]).astype(np.int32)
+        left = by_address(refuge.layout._replace(ways=self.survival.remaining.ways(loss)))
+        after = By(left, self.then, refuge.facts, refuge.scratch)
+        money = self.state.money[[COST, EGRESS]]
         losing.leave_many(self.by.layout, self.then, self.by.facts, touched)
         if (cover.shape == NOWHERE).any():
             sweeping.rank_rows(*after)
-        losing.cover_all(*after, self.at, by_address(cover), most)
-        pools = np.unique(cover.pool[cover.pool != NOWHERE])
-        self.needed[pools] = np.maximum(self.needed[pools], self._replicas(pools))
+        losing.cover_all(*after, self.at, by_address(cover), len(refuge.bench.sites))
+        self.reserves.put(loss, cover, self.state.load)
         losing.leave_many(*after[:3], cover.work)
         losing.enter_many(self.by.layout, self.then, self.by.facts, self.at, touched)
         self.state.money[[COST, EGRESS]] = money
         return list(cover.work[cover.shape == NOWHERE].tolist())
 
-    def _replicas(self, pools: Ids) -> NDArray[np.int64]:
-        """Return how many replicas pools need as things stand."""
-        return -(-self.state.load[pools] // self.layout.pools.throughput[pools])
+    def ban(self, pool: int, most: int) -> None:
+        """Let a pool have no more replicas than so many after a loss; NOWHERE lets every pool again."""
+        self.refuge.bench.counts[[BANNED, MOST]] = pool, most
 
-    def yield_to(self, failing: Mapping[int, Collection[int]], *, is_last: bool) -> None:
-        """Place who has no cover for some loss anew, where none of those that it ever failed touches it."""
-        order = np.array(sorted(failing, key=lambda work: self.rank[work]), np.int32)
-        losing.leave_many(*self.by[:3], order)
-        self.survival.bar((work, loss) for work in failing for loss in failing[work])
-        self.bench.blend[:] = 1.0, FAIRLY, 0.0, 1.0 + 1e3 * float(self.layout.pools.price.max(initial=0.0))
-        sweeping.rank_rows(*self.by)
-        for work in order.tolist():
-            self.survival.shunned.setdefault(work, set()).update(failing[work])
-            if not is_last and work not in self.survival.barred:
-                self._settle(work)
-        self._note(order)
-        self.fresh.update(failing)
+    def fit(self) -> None:
+        """Keep as many replicas open as some loss or normal running needs."""
+        needed = np.fromiter(map(self.reserves.needed, range(len(self.state.replicas))), np.int64)
+        losing.fit(*self.by[:3], needed)
 
-    def _settle(self, work: int) -> None:
-        """Place one workload anew, as declared while that is worth a try, then with fallbacks; or not at all."""
-        first = self.layout.shapes.first[self.layout.works.pipeline[work] :][:2].tolist()
-        if work not in self.tries.lowered:
-            if self.tries.next(work) and self._is_settled(work, first[0]):
-                return
-            self.tries.lower(work)
-            self.survival.shunned[work] = set()
-        if self.tries.next(work):
-            any(self._is_settled(work, shape) for shape in range(first[0] + 1, first[1]))
-
-    def _is_settled(self, work: int, shape: int) -> bool:
-        """Place a workload under one graph, away from what it shuns; return whether it has a place."""
-        sites = self.survival.remaining.sites
-        shunned = np.zeros(sites + len(self.layout.ways.start), np.int8)
-        shunned[sorted(self.survival.shunned[work])] = 1
-        return bool(settling.settle(*self.by, work, shape, shunned, np.zeros(sites, np.int8)))
-
-    def _note(self, works: Ids) -> None:
-        """Note where workloads are now."""
-        self.normal.shape[works] = self.state.shape[works]
-        for work in works.tolist():
+    def note(self, works: Iterable[int]) -> None:
+        """Note where workloads are now that were placed anew."""
+        for work in works:
             slots = slice(*self.layout.works.first_slot[[work, work + 1]].tolist())
+            self.normal.shape[work] = self.state.shape[work]
             self.normal.site[slots], self.normal.pool[slots] = self.state.site[slots], self.state.pool[slots]
+            self.fresh.add(work)
 
-    def faced(self) -> Faced:
-        """Return the placing, with as many replicas as it or some failure needs."""
-        needed = np.maximum(self.needed, self._replicas(np.arange(len(self.needed), dtype=np.int32)))
-        losing.close_above(*self.by[:3], needed)
-        return Faced(self.normal, packing_of(self.state), self.covers, int(self.state.counts[WORK]))
-
-
-def _mean(prices: NDArray[np.float64]) -> float:
-    return float(prices.sum()) / max(1, len(prices))
+    def goals(self) -> tuple[int, int, float]:
+        """Return the weight that is unplaced, and degraded, and the cost per hour."""
+        works, shape = self.layout.works, self.normal.shape
+        declared = self.layout.shapes.first[works.pipeline]
+        unplaced, degraded = shape == NOWHERE, (shape != NOWHERE) & (shape != declared)
+        cost = float((self.state.replicas * self.layout.pools.price).sum() + self.state.egress[~unplaced].sum())
+        return int(works.priority[unplaced].sum()), int(works.priority[degraded].sum()), cost

@@ -19,7 +19,7 @@ from placement.search.index import Index
 from placement.search.insertion import insert_degraded, try_shape
 from placement.search.kernel import kernel
 from placement.search.layout import NOWHERE, Layout, Packing, Placing
-from placement.search.stacking import close_one, lay
+from placement.search.stacking import close_one, lay, open_one
 from placement.search.state import COST, EGRESS, LOGGED, PAID, State
 from placement.search.ways import hops, reverse
 
@@ -95,12 +95,17 @@ def lay_all(layout: Layout, state: State, index: Index, packing: Packing) -> Non
 
 
 @kernel
-def close_above(layout: Layout, state: State, index: Index, needed: NDArray[int64]) -> None:
-    """Close the replicas of each pool that are more than needed, the last opened first."""
+def fit(layout: Layout, state: State, index: Index, needed: NDArray[int64]) -> None:
+    """Close the replicas of each pool that are more than needed, the last opened first; then open those that lack."""
     for pool in range(len(needed)):
         while state.replicas[pool] > needed[pool]:
             state.counts[LOGGED] = 0
             close_one(layout.pools, layout.groups, state, index, pool)
+    for pool in range(len(needed)):
+        while state.replicas[pool] < needed[pool]:
+            state.counts[LOGGED] = 0
+            if not open_one(layout.pools, layout.groups, state, index, pool):
+                break
 
 
 @kernel

@@ -31,6 +31,7 @@ class Survival:
         is_possible: tells who might be placed alone in an empty fleet.
         survivors: ids. remaining: the network after each loss. refuges: where stages may go after any.
         shunned: by workload, losses for which it found no cover. barred: who proved to be impossible.
+        homebound: who is cheapest where nothing touches it.
     """
 
     compiled: Compiled
@@ -41,6 +42,7 @@ class Survival:
     refuges: Refuges = field(init=False)
     shunned: dict[int, set[int]] = field(default_factory=dict)
     barred: set[int] = field(default_factory=set)
+    homebound: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Find who survives, and who cannot: some origins have one wire, and nothing at home."""
@@ -61,6 +63,7 @@ class Survival:
         """Return the layout without options that are known to end in no cover."""
         sites = self.remaining.sites
         shunned = {work: frozenset(loss for loss in found if loss < sites) for work, found in self.shunned.items()}
+        shunned |= dict.fromkeys(self.homebound, frozenset(range(sites)))
         kept = {work: found for work, found in shunned.items() if found and work not in self.barred}
         return without(self.compiled.layout, kept, sorted(self.barred))
 

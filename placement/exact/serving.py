@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from placement.candidates import Option
 from placement.domains import binding, domain_of
@@ -192,7 +193,8 @@ def possible(
 ) -> dict[str, list[Option]] | None:
     """Return the options of each stage that some route joins with an option of every neighbour; None when none is left.
 
-    Options whose own times exceed the latency objective are left out as well. `options` stand in for the workload's.
+    Options whose own times exceed the latency objective are left out as well, and none is left when the quickest of all
+    stages, without a way between them, exceed it together. `options` stand in for the workload's.
     """
     given = workload.options if options is None else options
     left: dict[str, list[Option]] = {}
@@ -200,10 +202,8 @@ def possible(
         left[stage.name] = list(given[stage.name])
         if not left[stage.name]:
             return None  # options are found when they are looked at: the others need not be
-    limit = workload.limit_us
-    if limit is not None:
-        for name in graph.waiting:
-            left[name] = [option for option in left[name] if workload.stage_time(option) <= limit]
+    if workload.limit_us is not None and not _in_time(workload, graph, left, workload.limit_us):
+        return None
     changed = True
     while changed:
         changed = False
@@ -214,14 +214,31 @@ def possible(
     return left if all(left.values()) else None
 
 
+def _in_time(workload: Workload, graph: Graph, left: dict[str, list[Option]], limit: int) -> bool:
+    """Leave out the options that are too slow alone; return whether the quickest of all stages are not too slow."""
+    begun: dict[str, Fraction] = {}
+    after: dict[str, list[str]] = {}
+    for edge in graph.edges:
+        if edge.counts:
+            after.setdefault(edge.source, []).append(edge.target)
+    for name in (stage.name for stage in graph.stages if stage.name in graph.waiting):
+        times = [(workload.stage_time(option), option) for option in left[name]]
+        left[name] = [option for time, option in times if time <= limit]
+        done = begun.get(name, Fraction(0)) + min(time for time, _ in times)
+        if done > limit:
+            return False
+        begun.update((target, max(done, begun.get(target, done))) for target in after.get(name, ()))
+    return True
+
+
 def _joined(workload: Workload, edge: Edge, left: Mapping[str, list[Option]]) -> Iterator[tuple[str, list[Option]]]:
     home = workload.origin.name
     sources = {home} if edge.source == INPUT else {option.site for option in left[edge.source]}
     targets = {home} if edge.target == ANSWER else {option.site for option in left[edge.target]}
-    pairs = {(a, b) for a in sources for b in targets if workload.route(edge, a, b) is not None}
+    # Most often a site is among the others, and needs no wire.
     if edge.source != INPUT:
-        able = {a for a, _ in pairs}
+        able = {a for a in sources if a in targets or any(workload.route(edge, a, b) is not None for b in targets)}
         yield edge.source, [option for option in left[edge.source] if option.site in able]
     if edge.target != ANSWER:
-        able = {b for _, b in pairs}
+        able = {b for b in targets if b in sources or any(workload.route(edge, a, b) is not None for a in sources)}
         yield edge.target, [option for option in left[edge.target] if option.site in able]

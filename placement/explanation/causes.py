@@ -13,6 +13,7 @@ from typing import Literal
 
 from placement.explanation.court import Bench, UndecidedError, without
 from placement.explanation.legal_relaxations import LEGAL
+from placement.explanation.oracle import MOST_STAGES
 from placement.explanation.relaxations import RELAXATIONS
 
 MOST_FAMILIES = 3
@@ -68,12 +69,12 @@ class Found:
 
 def reason(alone: Bench, beside: Bench, most: int = MOST_OF_A_PLAN) -> Reason:
     """Return why a workload is unplaced or degraded, from its benches in the empty fleet and beside the others."""
-    kind: Kind = "impossible"
-    if most <= 0:
-        return Reason("crowded" if alone.is_placed() else kind, (), is_complete=False)
+    kind: Kind = "crowded"  # until it is proved to be more
     try:
-        if alone.is_placed():
-            kind = "crowded"
+        if not alone.is_placed():
+            kind = "impossible"
+        if most <= 0 or len(alone.workload.pipeline.spec.stages) > MOST_STAGES:
+            return Reason(kind, (), is_complete=False)
         found = causes_on(alone if kind == "impossible" else beside, min(MOST_TRIALS, most))
     except UndecidedError:
         return Reason(kind, (), is_complete=False)

@@ -14,7 +14,7 @@ from placement.cost import replica_per_hour
 from placement.errors import PlacementError
 from placement.explanation.ledger import EMPTY, Ledger, Room, added_cost
 from placement.explanation.legal_relaxations import LEGAL
-from placement.explanation.oracle import UnsureError, Way, best_way
+from placement.explanation.oracle import MOST_STAGES, UnsureError, Way, best_way
 from placement.explanation.relaxations import relax
 from placement.explanation.worlds import Worlds
 from placement.instance import Instance, Workload, instance_of
@@ -236,6 +236,8 @@ class Bench:
         name = self.workload.id
         if self.court.whole is not None and not self.is_alone:
             return self.court.whole().bench(name, is_alone=False)._solved(change, own, any_will_do=any_will_do)
+        if len(own.pipeline.spec.stages) > MOST_STAGES:
+            raise UndecidedError(f"{own.pipeline.name} has more than {MOST_STAGES} stages")
         beside = {} if self.is_alone else self.court.beside(name)
         if len(beside) > MOST_HELD:
             raise UndecidedError(f"{len(beside)} workloads stand around {name}")

@@ -31,7 +31,7 @@ MOST_STEPS = 20_000
 """Options tried in one question; beyond, the solver is asked instead."""
 
 MOST_STAGES = 100
-"""The tree is as deep as a graph has stages; a longer one is left to the solver."""
+"""The tree is as deep as a graph has stages. Of a longer one the solver takes seconds for a question: nobody asks."""
 
 MARGIN = 1e-9
 NOTHING = Fraction(0)
@@ -62,12 +62,13 @@ def best_way(
     Raises UnsureError.
     """
     spec = workload.pipeline.spec
-    if spec.survive or spec.split or spec.spread or len(spec.stages) > MOST_STAGES:
-        raise UnsureError(workload.id)
+    is_beyond = spec.survive or spec.split or spec.spread or len(spec.stages) > MOST_STAGES
     packer = Packer(room)
     for graph in graphs:
         options = possible(workload, graph)
         if options is not None:
+            if is_beyond:
+                raise UnsureError(workload.id)
             tree = Tree(problem, workload, room, graph, options, packer, any_will_do)
             if (way := tree.best()) is not None:
                 return way

@@ -23,8 +23,10 @@ from placement.plan import UnplacedPlan
 from placement.plan_reading import parse_plan
 from placement.problem import Problem
 from placement.solution import tally
+from tests.placement import test_exact_places as places
 from tests.placement.test_exact_brute import problems
 from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem, a_region, a_stage, a_variant
+from tests.support.search_draw import Draw
 from tests.support.sites import a_box, a_link, a_policy, a_rule
 
 LAWS = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
@@ -82,10 +84,23 @@ def crowds(draw: st.DrawFn) -> Problem:
     )  # fmt: skip
 
 
+PLACES = st.sampled_from([{}, {"survive": 1}, {"split": True}]).flatmap(places.problems)
+"""Problems with pins, taints, domains to keep apart and to spread over, losses to survive and parts to divide into."""
+
+
 @LAWS
-@given(st.one_of(problems(), crowds()))
+@given(st.one_of(problems(), crowds(), PLACES))
 def test_each_cause_is_enough_and_no_part_of_it_is(problem: Problem) -> None:
-    court = court_of(problem)
+    causes_hold(court_of(problem))
+
+
+@pytest.mark.parametrize("seed", range(0, 40, 5))
+def test_causes_hold_in_fleets_in_which_every_filter_refuses_something(seed: int) -> None:
+    causes_hold(court_of(Draw(seed).problem()))
+
+
+def causes_hold(court: Court) -> None:
+    """Assert that every cause of everybody is enough and minimal, by the exact engine."""
     for name in lacking(court):
         found = explanation(court, name)
         alone = found.kind == "impossible"

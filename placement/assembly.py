@@ -51,13 +51,9 @@ from sites.data import Label
 DISTRIBUTION = "sovereign-hybrid"
 
 
+@no_collections()
 def assemble(instance: Instance, solution: Solution, reasons: Mapping[str, Reason], engine: str) -> Plan:
     """Return the plan that a solution is; `reasons` say of each unplaced or degraded workload why it is so."""
-    with no_collections():
-        return _assembled(instance, solution, reasons, engine)
-
-
-def _assembled(instance: Instance, solution: Solution, reasons: Mapping[str, Reason], engine: str) -> Plan:
     problem = instance.problem
     assembly = _Assembly(instance, solution)
     checked, not_checked = invariants(problem)

@@ -12,6 +12,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from placement.collecting import no_collections
 from placement.graph import Graph, exact
 from placement.instance import workload_id
 from placement.network import Hop
@@ -39,6 +40,7 @@ __all__ = ["Compiled", "compile_layout", "layout_of"]
 Ids = NDArray[np.int64]
 
 
+@no_collections()
 def compile_layout(problem: Problem, rulings: Rulings, only: Collection[str] | None = None) -> Compiled:
     """Return the arrays of a problem, or of the workloads whose ids are in `only`.
 

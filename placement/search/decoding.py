@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from placement.candidates import Option, PoolKey
 from placement.capacity import Place
+from placement.collecting import no_collections
 from placement.instance import Instance, Workload
 from placement.losses import Loss
 from placement.search.compiled import Compiled
@@ -15,6 +16,7 @@ from placement.solution import Choice, Failure
 from sites.site import Site
 
 
+@no_collections()
 def decode(
     compiled: Compiled, instance: Instance, placing: Placing, packing: Packing
 ) -> tuple[dict[str, Choice], dict[PoolKey, tuple[Place, ...]]]:

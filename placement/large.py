@@ -8,7 +8,7 @@ imported here and nowhere on a small plan's way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -71,7 +71,7 @@ def solve(instance: Instance, *, current: Current | None, watch: Watch) -> Solut
     cost = total.per_hour
     bound = max(Fraction(0), min(Fraction(lower.per_hour), cost))
     work = found.work + lower.work
-    lacking = _impossible(compiled, run.layout, found.placing)
+    lacking = _impossible(compiled, run.layout, found.placing, run.low)
     return Solution(choices, packing, bound, False, work, failures, lower.over, lacking)
 
 
@@ -85,13 +85,18 @@ def _survival(compiled: Compiled, instance: Instance) -> Survival | None:
     return Survival(compiled, instance, improvable)
 
 
-def _impossible(compiled: Compiled, layout: Layout, placing: Placing) -> frozenset[str]:
-    """Return who is unplaced or degraded and could do no better alone in an empty fleet."""
+def _impossible(compiled: Compiled, layout: Layout, placing: Placing, low: Collection[int]) -> frozenset[str]:
+    """Return who is unplaced or degraded and could do no better alone in an empty fleet.
+
+    Args:
+        low: who survives losses with fallbacks at most.
+    """
     from placement.bound.lower import improvable
 
     lacking = placing.shape != layout.shapes.first[layout.works.pipeline]
     hopeless = lacking & ~improvable(layout, placing)
-    return frozenset(name for name, is_so in zip(compiled.workloads, hopeless.tolist(), strict=True) if is_so)
+    proved = {*hopeless.nonzero()[0].tolist(), *(work for work in low if lacking[work] and placing.shape[work] >= 0)}
+    return frozenset(compiled.workloads[work] for work in proved)
 
 
 @dataclass(slots=True)
@@ -115,6 +120,11 @@ class _Run:
     def layout(self) -> Layout:
         """Return the layout without the options of who cannot survive a loss, wherever it is."""
         return self.compiled.layout if self.survival is None else self.survival.possible()
+
+    @property
+    def low(self) -> Collection[int]:
+        """Return who survives losses with fallbacks at most, wherever it is."""
+        return () if self.survival is None else self.survival.low
 
     def solve(self, held: Placing | None) -> tuple[Found, Bound]:
         """Return what the search found, and a bound over the plans that serve the same."""

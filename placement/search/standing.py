@@ -107,7 +107,7 @@ class _Standing:
         shunned, layout = self.facing.survival.shunned, self.facing.layout
         first, last = layout.shapes.first[layout.works.pipeline[work] :][:2].tolist()
         if work not in self.lowered:
-            if self._has_a_try(work) and self._is_settled(work, first):
+            if work not in self.facing.survival.low and self._has_a_try(work) and self._is_settled(work, first):
                 return
             self.lowered.add(work)
             self.tried[work], shunned[work] = 0, set()

@@ -20,7 +20,7 @@ from placement.search.narrowing import Refuges, without
 from placement.search.remaining import Remaining
 
 Lacking = Callable[[Layout, Placing], NDArray[np.bool_]]
-"""Tells by workload whether it is unplaced in a placing, and might be placed alone in an empty fleet."""
+"""Tells by workload whether it is unplaced or degraded, and might do better alone in an empty fleet."""
 
 
 @dataclass(slots=True)
@@ -28,9 +28,10 @@ class Survival:
     """What is known of the workloads of a layout that survive.
 
     Attributes:
-        is_possible: tells who might be placed alone in an empty fleet.
+        is_possible: tells who might do better alone in an empty fleet.
         survivors: ids. remaining: the network after each loss. refuges: where stages may go after any.
         shunned: by workload, losses for which it found no cover. barred: who proved to be impossible.
+        low: who proved to be possible with fallbacks at most.
         homebound: who is cheapest where nothing touches it.
     """
 
@@ -42,6 +43,7 @@ class Survival:
     refuges: Refuges = field(init=False)
     shunned: dict[int, set[int]] = field(default_factory=dict)
     barred: set[int] = field(default_factory=set)
+    low: set[int] = field(default_factory=set)
     homebound: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -71,12 +73,14 @@ class Survival:
         """Bar who would find no place alone in an empty fleet after the loss, of these (workload, loss).
 
         Then whatever places it is touched by the loss, for what a loss does not touch is a place after it as well; and
-        a cover would be such a place.
+        a cover would be such a place. The same is true of places as declared.
         """
         layout, works = self.compiled.layout, self.compiled.layout.works
         nowhere = np.full(len(works.wanted), NOWHERE, np.int32)
+        declared = layout.shapes.first[works.pipeline].astype(np.int32)
         for ways, asked in self.remaining.batches(pairs):
-            shape = layout.shapes.first[works.pipeline].astype(np.int32)
-            shape[asked] = NOWHERE
-            possible = self.is_possible(layout._replace(ways=ways), Placing(shape, nowhere, nowhere))
-            self.barred.update(work for work in asked if not possible[work])
+            for found, worse in ((self.barred, np.full_like(declared, NOWHERE)), (self.low, declared + 1)):
+                shape = declared.copy()
+                shape[asked] = worse[asked]
+                possible = self.is_possible(layout._replace(ways=ways), Placing(shape, nowhere, nowhere))
+                found.update(work for work in asked if not possible[work])

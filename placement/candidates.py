@@ -190,12 +190,18 @@ class Cohort:
 
     def reaches(self, stage: Stage, origin: Site, site: Site) -> bool:
         """Return whether the input of an origin reaches a stage at a site, and its answer the origin."""
-        return all(self.router.route(*way, stage.is_async) is not None for way in self._ways(stage, origin, site))
+        return all(self._joins(*way, origin.name, stage) for way in self._ways(stage, origin, site))
+
+    def _joins(self, a: str, b: str, label: Label, home: str, stage: Stage) -> bool:
+        """Return whether a route joins two sites, one of which is home: from there all others are found at once."""
+        paths = self.router.paths(label, stage.is_async)
+        here = frozenset((home,))
+        return b in paths.reached(here) if a == home else a in paths.reached(here, backwards=True)
 
     def unreached(self, stage: Stage, origin: Site, site: Site) -> Iterator[Refusal]:
         """Yield why the input does not reach a stage at a site, or its answer not the origin."""
         for a, b, label in self._ways(stage, origin, site):
-            if self.router.route(a, b, label, stage.is_async) is None:
+            if not self._joins(a, b, label, origin.name, stage):
                 text = f"no permitted route from {a} to {b}"
                 yield from (Refusal(rule, text) for rule in self.router.obstacles(a, b, label, stage.is_async))
 

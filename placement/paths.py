@@ -81,6 +81,22 @@ class Paths:
     _known: dict[tuple[str, str], Way | None] = field(default_factory=dict)
     _steps: dict[str, tuple[Step, ...]] = field(default_factory=dict)
     _from: dict[str, _Reach] = field(default_factory=dict)
+    _reached: dict[tuple[frozenset[str], bool], frozenset[str]] = field(default_factory=dict)
+
+    def reached(self, starts: frozenset[str], *, backwards: bool = False) -> frozenset[str]:
+        """Return the sites that open hops lead to from any of some, these included; backwards, those leading there."""
+        key = (starts, backwards)
+        if key not in self._reached:
+            found, ahead = set(starts), list(starts)
+            while ahead:
+                here = ahead.pop()
+                for there in self.network.neighbours[here]:
+                    hop = (there, here) if backwards else (here, there)
+                    if there not in found and self.is_open(*hop):
+                        found.add(there)
+                        ahead.append(there)
+            self._reached[key] = frozenset(found)
+        return self._reached[key]
 
     def best(self, a: str, b: str) -> tuple[str, ...] | None:
         """Return the sites on the best path between two different sites; None when open hops do not join them."""

@@ -233,12 +233,12 @@ def _in_time(workload: Workload, graph: Graph, left: dict[str, list[Option]], li
 
 def _joined(workload: Workload, edge: Edge, left: Mapping[str, list[Option]]) -> Iterator[tuple[str, list[Option]]]:
     home = workload.origin.name
-    sources = {home} if edge.source == INPUT else {option.site for option in left[edge.source]}
-    targets = {home} if edge.target == ANSWER else {option.site for option in left[edge.target]}
-    # Most often a site is among the others, and needs no wire.
+    sources = frozenset((home,)) if edge.source == INPUT else frozenset(option.site for option in left[edge.source])
+    targets = frozenset((home,)) if edge.target == ANSWER else frozenset(option.site for option in left[edge.target])
+    paths = workload.router.paths(workload.labels.flow(edge.source, edge.target), edge.is_async)
     if edge.source != INPUT:
-        able = {a for a in sources if a in targets or any(workload.route(edge, a, b) is not None for b in targets)}
+        able = paths.reached(targets, backwards=True)
         yield edge.source, [option for option in left[edge.source] if option.site in able]
     if edge.target != ANSWER:
-        able = {b for b in targets if b in sources or any(workload.route(edge, a, b) is not None for a in sources)}
+        able = paths.reached(sources)
         yield edge.target, [option for option in left[edge.target] if option.site in able]

@@ -6,9 +6,11 @@ first fit cannot pack what no volume forbids, or the tree grows too large, it sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 from math import ceil
 
 from placement.candidates import Option, Pool, PoolKey
@@ -32,6 +34,9 @@ MOST_STEPS = 20_000
 
 MOST_STAGES = 100
 """The tree is as deep as a graph has stages. Of a longer one the solver takes seconds for a question: nobody asks."""
+
+NEAREST = 12
+"""Sites near its home at which a workload is tried before it is tried at all that it may use."""
 
 MARGIN = 1e-9
 NOTHING = Fraction(0)
@@ -69,10 +74,27 @@ def best_way(
         if options is not None:
             if is_beyond:
                 raise UnsureError(workload.id)
+            if any_will_do and (near := _nearest(workload, graph, options)):
+                with suppress(UnsureError):
+                    if (way := Tree(problem, workload, room, graph, near, packer, True).best()) is not None:
+                        return way
             tree = Tree(problem, workload, room, graph, options, packer, any_will_do)
             if (way := tree.best()) is not None:
                 return way
     return None
+
+
+def _nearest(workload: Workload, graph: Graph, options: Mapping[str, list[Option]]) -> dict[str, list[Option]] | None:
+    """Return the options at home and at the sites nearest to it, where most ways are; None when that is no less."""
+    sites = {option.site for found in options.values() for option in found}
+    first = next((edge for edge in graph.edges if edge.source == INPUT), None)
+    if first is None or len(sites) <= 2 * NEAREST:
+        return None
+    paths = workload.router.paths(workload.labels.flow(INPUT, first.target), first.is_async)
+    around = (site for _, site in paths.near(workload.origin.name) if site in sites)
+    near = {workload.origin.name, *islice(around, NEAREST)}
+    left = {stage: [option for option in found if option.site in near] for stage, found in options.items()}
+    return left if all(left.values()) else None
 
 
 @dataclass(slots=True)
@@ -221,13 +243,10 @@ class Tree:
             self._accept(branch)
             return
         stage = self.graph.stages[index]
-        steps = []
-        for option in self.allowed[stage.name]:
-            is_near = any(branch.is_near(stage.name, option, rule, self.problem.sites) for rule in self._apart)
-            step = None if is_near else self._step(stage, option, branch)
-            if step is not None:
-                steps.append((step, option))
-        for step, option in sorted(steps, key=lambda pair: pair[0][0]):
+        steps: Iterable[tuple[Step, Option]] = self._steps(stage, branch)
+        if not self.any_will_do:
+            steps = sorted(steps, key=lambda pair: pair[0][0])
+        for step, option in steps:
             if self.any_will_do and self.found is not None:
                 return
             if self.found is not None and cost + step[0] + self._least[index + 1] >= float(self.found.per_hour):
@@ -236,6 +255,13 @@ class Tree:
             if self.steps > MOST_STEPS:
                 raise UnsureError(self.workload.id)
             self._descend(index, stage, option, branch, cost, step)
+
+    def _steps(self, stage: Stage, branch: Branch) -> Iterator[tuple[Step, Option]]:
+        for option in self.allowed[stage.name]:
+            if not any(branch.is_near(stage.name, option, rule, self.problem.sites) for rule in self._apart):
+                step = self._step(stage, option, branch)
+                if step is not None:
+                    yield step, option
 
     def _step(self, stage: Stage, option: Option, branch: Branch) -> Step | None:
         """Return what a stage at an option adds; None when it cannot be there."""

@@ -163,10 +163,14 @@ def _wired(problem: Problem, *, to_disconnected: bool) -> Problem:
         connectivity = sites[name].spec.connectivity.model_copy(update={"mode": "connected"})
         sites[name] = _with(sites[name], connectivity=connectivity)
     free = Price(Fraction(0), problem.currency)
-    pairs = [(a, b) for a in sites for b in sites if a != b and bool(apart.intersection((a, b))) == to_disconnected]
-    wires = {(a, b): Link.model_construct(to=b, **DIRECT, price=free) for a, b in pairs} | dict(problem.network.wires)
-    around = {name: tuple(sorted(b for a, b in wires if a == name)) for name in sites}
-    return replace(problem, sites=sites, network=Network(wires, around, problem.network.intermittent))
+    to = {name: Link.model_construct(to=name, **DIRECT, price=free) for name in sites}
+    new = {(a, b): to[b] for a in sites for b in sites if a != b and (a in apart or b in apart) == to_disconnected}
+    wires = new | dict(problem.network.wires)
+    around: dict[str, list[str]] = {name: [] for name in sites}
+    for a, b in sorted(wires):
+        around[a].append(b)
+    neighbours = {name: tuple(found) for name, found in around.items()}
+    return replace(problem, sites=sites, network=Network(wires, neighbours, problem.network.intermittent))
 
 
 def _declassifier(problem: Problem, what: str) -> Problem:

@@ -99,6 +99,10 @@ def _impossible(compiled: Compiled, layout: Layout, placing: Placing, low: Colle
     return frozenset(compiled.workloads[work] for work in proved)
 
 
+class _EnoughError(Exception):
+    """Somebody who looks on said stop."""
+
+
 @dataclass(slots=True)
 class _Run:
     """One search with its bound.
@@ -159,14 +163,20 @@ class _Run:
         return self._bound(found, self.layout)
 
     def _bound(self, found: Found, layout: Layout) -> Bound:
-        from placement.bound.lower import bound
+        from placement.bound.lower import Bound, bound
+
+        best = Bound(0.0, "set", 0)
 
         def tick(so_far: Bound) -> None:
-            self.lower = so_far.per_hour
+            nonlocal best
+            best, self.lower = so_far, so_far.per_hour
             if self.watch.is_stopped:
-                raise KeyboardInterrupt
+                raise _EnoughError
 
-        return bound(layout, placing=found.placing, work=self.efforts.bound, tick=tick)
+        try:
+            return bound(layout, placing=found.placing, work=self.efforts.bound, tick=tick)
+        except _EnoughError:
+            return best  # of somebody who said stop: whatever is a bound by then
 
     def _tell(self, phase: str, begin: float, end: float) -> Callable[[Step], None]:
         """Return a tick that shows how far the search is, and ends it when somebody said stop."""

@@ -12,6 +12,13 @@ MOST_CAUSES = 4
 MOST_NAMES = 6
 MOST_REPAIRS = 4
 
+LAW = "a rule of law"
+NO_NUMBER = ("not asked", "no number", "what protects data", LAW)
+"""How words begin that hold no number: of a cause, such are told once, after what can be counted."""
+
+EARLY = "the search for causes stopped early: there may be more"
+LATER = "its causes were not looked for here: hybrid explain PLAN WORKLOAD tells them"
+
 
 def lacking(made: Plan, only: Collection[str] | None = None) -> Iterator[str]:
     """Yield who is unplaced or degraded, or those of `only`: causes, their numbers, and repairs with prices.
@@ -26,7 +33,7 @@ def lacking(made: Plan, only: Collection[str] | None = None) -> Iterator[str]:
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         yield f"{status}  {', '.join(names[:MOST_NAMES])}{more} ({kind})"
         yield from lines
-    if any("a rule of law" in line for _, _, *lines in told for line in lines):
+    if any(LAW in line for _, _, *lines in told for line in lines):
         yield "what each rule costs: hybrid explain PLAN --prices"
 
 
@@ -39,13 +46,18 @@ def who(made: Plan) -> Iterator[tuple[str, UnplacedPlan | WorkloadPlan]]:
 def _told(found: UnplacedPlan | WorkloadPlan, currency: str) -> Iterator[str]:
     numbers = found.numbers or ((),) * len(found.causes)
     for cause, words in list(zip(found.causes, numbers, strict=True))[:MOST_CAUSES]:
-        said = f": {' and '.join(words)}" if words else ""
-        yield f"  because of {' with '.join(cause)}{said}"
+        yield f"  because of {' with '.join(cause)}{_numbers(words)}"
     if len(found.causes) > MOST_CAUSES:
         yield f"  and {len(found.causes) - MOST_CAUSES} more sets of causes"
     if not found.causes_complete:
-        yield "  the search for causes stopped early: there may be more"
+        yield f"  {EARLY if found.causes else LATER}"
     elif not found.causes:
         yield "  no set of up to three rules would place it if set aside; hybrid explain PLAN WORKLOAD tells all"
     for repair in found.repairs[:MOST_REPAIRS]:
         yield f"  repair: {repair.change} ({repair.cost_per_hour:+.4f} {currency}/h)"
+
+
+def _numbers(words: Collection[str]) -> str:
+    counted = [each for each in words if not each.startswith(NO_NUMBER)]
+    rest = [each for each in words if each.startswith(LAW)] or [each for each in words if each not in counted]
+    return (f": {' and '.join(counted)}" if counted else "") + (f" ({rest[0]})" if rest else "")

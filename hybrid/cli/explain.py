@@ -235,5 +235,6 @@ def _headline(made: Plan, workload: str) -> Iterator[str]:
         yield f"{workload} is {planned.status}: {places(planned)}"
         latency, cost = planned.latency_ms, f"{planned.cost_per_hour:.4f} {made.cost.currency}/h"
         limit = "" if latency.limit is None else f" of {latency.limit:.0f}"
-        yield f"{latency.modelled:.1f}{limit} ms, its part of the cost {cost}"
+        takes = f"{latency.modelled:.1f}{limit} ms" if limit or latency.modelled else "nobody waits"
+        yield f"{takes}, its part of the cost {cost}"
     yield from lacking(made, {workload})

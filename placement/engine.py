@@ -12,7 +12,7 @@ from placement.errors import PlacementError
 from placement.exact import engine as exact
 from placement.exact.faults import packed
 from placement.exact.model import Current, Move
-from placement.explanation.causes import Reason
+from placement.explanation.causes import Reason, kinds
 from placement.explanation.repairs import explanations
 from placement.explanation.second_look import second_look
 from placement.instance import Instance, instance_of
@@ -51,7 +51,10 @@ def plan(
     if held is not None and rebalance is not None and not watch.is_stopped:
         solution = cheaper(instance, solution, _looked_again(instance, solve(instance, None, watch)), rebalance)
     watch.show(Progress("explaining", 0.0))
-    return assemble(instance, solution, _reasons(instance, solution, watch, is_explained=is_explained), name)
+    reasons = _reasons(instance, solution, watch, is_explained=is_explained)
+    if solution.impossible is not None and all(reason.kind == "impossible" for reason in reasons.values()):
+        solution = replace(solution, bound_over="all")  # nobody could be served better: there is no other set
+    return assemble(instance, solution, reasons, name)
 
 
 def is_small(problem: Problem) -> bool:
@@ -78,9 +81,7 @@ def _reasons(instance: Instance, solution: Solution, watch: Watch, *, is_explain
     """Return why workloads are lacking; of a searched plan the kind alone, and `explain` finds the causes of one."""
     if is_explained and solution.impossible is None:
         return explanations(instance, solution.choices, solution.failures, lambda: watch.is_stopped)
-    proved, choices = solution.impossible or frozenset(), solution.choices
-    lacking = (name for name in instance.workloads if name not in choices or choices[name].is_degraded)
-    return {name: Reason("impossible" if name in proved else "crowded", (), is_complete=False) for name in lacking}
+    return kinds(instance, solution.choices, solution.impossible or frozenset(), lambda: watch.is_stopped)
 
 
 def _searched(instance: Instance, held: Current | None, watch: Watch) -> Solution:

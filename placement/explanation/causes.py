@@ -6,15 +6,17 @@ cause is a set of at most three families of rules; each set is verified by solvi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from placement.explanation.court import Bench, UndecidedError, without
+from placement.explanation.court import Bench, Court, UndecidedError, without
 from placement.explanation.legal_relaxations import LEGAL
 from placement.explanation.oracle import MOST_STAGES
 from placement.explanation.relaxations import RELAXATIONS
+from placement.instance import Instance
+from placement.solution import Choice
 
 MOST_FAMILIES = 3
 MOST_TRIALS = 200
@@ -25,6 +27,9 @@ MOST_HINTS = 12
 
 MOST_OF_A_PLAN = 1000
 """Trials for all workloads of one plan; who comes after has to be asked about alone."""
+
+MOST_ASKED = 500
+"""Workloads of a searched plan of whom the oracle is asked whether they could be served at all."""
 
 SHARED = ("capacity", "hardware:cpus", "hardware:disk", "hardware:memory", "link:bandwidth")
 """Families of which there may be too little for all though there is enough for one: no refusal names them."""
@@ -79,6 +84,31 @@ def reason(alone: Bench, beside: Bench, most: int = MOST_OF_A_PLAN) -> Reason:
     except UndecidedError:
         return Reason(kind, (), is_complete=False)
     return Reason(kind, found.causes, is_complete=found.is_complete)
+
+
+def kinds(
+    instance: Instance,
+    choices: Mapping[str, Choice],
+    proved: Collection[str],
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, Reason]:
+    """Return of each who is missing or degraded in `choices` the kind alone; causes are told to who asks for one.
+
+    The oracle is asked about those that are not `proved` impossible, the heaviest first, as far as `MOST_ASKED` reach;
+    the others are crowded, as nobody knows better.
+    """
+    court, left = Court(instance, choices), MOST_ASKED
+    found = {name: Reason("impossible", (), is_complete=False) for name in proved}
+    lacking = (name for name in instance.workloads if name not in choices or choices[name].is_degraded)
+    open_ = sorted((name for name in lacking if name not in found), key=lambda n: (-instance.workloads[n].priority, n))
+    for name in open_:
+        if left > 0 and not is_stopped():
+            left -= 1
+            alone = court.bench(name, is_alone=True)
+            found[name] = reason(alone, alone, most=0)
+        else:
+            found[name] = Reason("crowded", (), is_complete=False)
+    return {name: found[name] for name in sorted(found)}
 
 
 def causes_on(bench: Bench, most: int = MOST_TRIALS) -> Found:

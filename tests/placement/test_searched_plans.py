@@ -17,6 +17,8 @@ from hybrid.cli import app
 from hybrid.cli.console import exit_code_of
 from placement.check import CheckResult, check_bytes
 from placement.engine import is_small, plan
+from placement.exact.engine import can_all_be_placed
+from placement.instance import instance_of
 from placement.plan import Plan
 from placement.plan_reading import parse_plan, read_plan
 from placement.problem import KINDS, read_problem
@@ -161,3 +163,13 @@ def test_a_pool_that_is_full_to_the_last_request_has_no_replica_too_many() -> No
     assert made.engine.name == "search"
     assert {(pool.load, pool.replicas) for pool in made.pools} == {(3.0, 1)}
     assert {node.replicas for pool in made.pools for node in pool.nodes.values()} == {1}
+
+
+def test_what_it_calls_impossible_the_solver_cannot_place_alone(made: Made) -> None:
+    found, problem = read_plan(made.file), read_problem(made.fleet, FIRST, LAST)
+    assert found.unplaced
+    for lacking in found.unplaced:
+        alone = instance_of(problem, only=[lacking.id], is_brief=True)
+        assert (lacking.kind == "crowded") == can_all_be_placed(alone)
+    kinds = {lacking.kind for lacking in (*found.unplaced, *(w for w in found.workloads if w.status == "degraded"))}
+    assert found.cost.gap_over == ("all" if kinds == {"impossible"} else "set")

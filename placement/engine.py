@@ -12,6 +12,7 @@ from placement.errors import PlacementError
 from placement.exact import engine as exact
 from placement.exact.faults import packed
 from placement.exact.model import Current, Move
+from placement.exact.reach import is_small
 from placement.explanation.causes import Reason, kinds
 from placement.explanation.repairs import explanations
 from placement.explanation.second_look import second_look
@@ -20,9 +21,6 @@ from placement.plan import Plan
 from placement.problem import Problem
 from placement.solution import Solution, tally
 from placement.watch import Progress, Watch
-
-MOST_CONNECTED = 30
-"""Sites that are not disconnected, beyond which a plan is searched for instead of proved."""
 
 
 def plan(
@@ -55,12 +53,6 @@ def plan(
     if solution.impossible is not None and all(reason.kind == "impossible" for reason in reasons.values()):
         solution = replace(solution, bound_over="all")  # nobody could be served better: there is no other set
     return assemble(instance, solution, reasons, name)
-
-
-def is_small(problem: Problem) -> bool:
-    """Return whether the exact engine plans a fleet: disconnected sites do not count, each is solved alone."""
-    modes = (site.spec.connectivity.mode for site in problem.sites.values())
-    return sum(mode != "disconnected" for mode in modes) <= MOST_CONNECTED
 
 
 def _looked_again(instance: Instance, solution: Solution) -> Solution:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from placement.cost import money
-from placement.engine import is_small
 from placement.errors import PlacementError
 from placement.exact.engine import solve
+from placement.exact.reach import is_small
 from placement.explanation import alterations as changes
 from placement.explanation.court import Bench, Change, Court, UndecidedError, without
 from placement.explanation.legal_relaxations import LEGAL

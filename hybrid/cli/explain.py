@@ -184,7 +184,7 @@ def _with_reason(made: Plan, court: Court, workload: str) -> Plan:
     found = next((found for _, found in who(made) if found.id == workload), None)
     if found is None or (found.causes_complete and len(found.numbers) == len(found.causes)):
         return made
-    return with_reason(made, workload, explanation(court, workload))
+    return with_reason(made, workload, explanation(court, workload, found.kind or "crowded"))
 
 
 def _reason_json(made: Plan, workload: str) -> dict[str, Any]:

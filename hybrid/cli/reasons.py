@@ -18,6 +18,7 @@ NO_NUMBER = ("not asked", "no number", "what protects data", LAW)
 
 EARLY = "the search for causes stopped early: there may be more"
 LATER = "its causes were not looked for here: hybrid explain PLAN WORKLOAD tells them"
+UNDECIDED = "its causes could not be decided: too much has to be solved again for each"
 
 
 def lacking(made: Plan, only: Collection[str] | None = None) -> Iterator[str]:
@@ -28,7 +29,8 @@ def lacking(made: Plan, only: Collection[str] | None = None) -> Iterator[str]:
     told: dict[tuple[str, ...], list[str]] = {}
     for status, found in who(made):
         if only is None or found.id in only:
-            told.setdefault((status, str(found.kind), *_told(found, made.cost.currency)), []).append(found.id)
+            said = _told(found, made.cost.currency, LATER if only is None else UNDECIDED)
+            told.setdefault((status, str(found.kind), *said), []).append(found.id)
     for (status, kind, *lines), names in told.items():
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         yield f"{status}  {', '.join(names[:MOST_NAMES])}{more} ({kind})"
@@ -43,14 +45,14 @@ def who(made: Plan) -> Iterator[tuple[str, UnplacedPlan | WorkloadPlan]]:
     yield from (("degraded", found) for found in made.workloads if found.status == "degraded")
 
 
-def _told(found: UnplacedPlan | WorkloadPlan, currency: str) -> Iterator[str]:
+def _told(found: UnplacedPlan | WorkloadPlan, currency: str, without: str) -> Iterator[str]:
     numbers = found.numbers or ((),) * len(found.causes)
     for cause, words in list(zip(found.causes, numbers, strict=True))[:MOST_CAUSES]:
         yield f"  because of {' with '.join(cause)}{_numbers(words)}"
     if len(found.causes) > MOST_CAUSES:
         yield f"  and {len(found.causes) - MOST_CAUSES} more sets of causes"
     if not found.causes_complete:
-        yield f"  {EARLY if found.causes else LATER}"
+        yield f"  {EARLY if found.causes else without}"
     elif not found.causes:
         yield "  no set of up to three rules would place it if set aside; hybrid explain PLAN WORKLOAD tells all"
     for repair in found.repairs[:MOST_REPAIRS]:

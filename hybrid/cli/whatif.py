@@ -21,6 +21,9 @@ app = typer.Typer(rich_markup_mode=None)
 
 Many = list[str] | None
 
+MOST_TOLD = 6
+"""Workloads whose reasons are looked for; in a large fleet each takes a second."""
+
 
 @app.command()
 def whatif(
@@ -81,7 +84,10 @@ def _print(lines: Iterator[str]) -> None:
 
 
 def _explained(problem: Problem, then: Plan, found: Review) -> Plan:
-    """Return the plan with the reasons of some that fare worse: of each pipeline, one unplaced and one degraded."""
+    """Return the plan with the reasons of some that fare worse: of each pipeline, one unplaced and one degraded.
+
+    Of more than MOST_TOLD, those unplaced come first.
+    """
     from placement.explanation.repairs import explanation, with_reason
     from placement.explanation.standing import Standing
 
@@ -89,8 +95,8 @@ def _explained(problem: Problem, then: Plan, found: Review) -> Plan:
     for status in found.difference.statuses if found.difference is not None else ():
         if status.workload in found.worse:
             speaks.setdefault((status.workload.partition("@")[0], status.after), status.workload)
-    standing = Standing(problem, then)
-    for name in speaks.values():
+    standing, unplaced = Standing(problem, then), {lacking.id for lacking in then.unplaced}
+    for name in sorted(speaks.values(), key=lambda name: name not in unplaced)[:MOST_TOLD]:
         then = with_reason(then, name, explanation(standing.court(name), name))
     return then
 

@@ -7,6 +7,7 @@ cause is a set of at most three families of rules; each set is verified by solvi
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -72,14 +73,19 @@ class Found:
     is_complete: bool
 
 
-def reason(alone: Bench, beside: Bench, most: int = MOST_OF_A_PLAN) -> Reason:
-    """Return why a workload is unplaced or degraded, from its benches in the empty fleet and beside the others."""
-    kind: Kind = "crowded"  # until it is proved to be more
+def reason(alone: Bench, beside: Bench, most: int = MOST_OF_A_PLAN, known: Kind = "crowded") -> Reason:
+    """Return why a workload is unplaced or degraded, from its benches in the empty fleet and beside the others.
+
+    Args:
+        most: trials; without any the kind alone is told.
+        known: the kind where neither bench can decide it: crowded, unless somebody proved more.
+    """
+    kind = known
+    with suppress(UndecidedError):
+        kind = "crowded" if alone.is_placed() else "impossible"
+    if most <= 0 or len(alone.workload.pipeline.spec.stages) > MOST_STAGES:
+        return Reason(kind, (), is_complete=False)
     try:
-        if not alone.is_placed():
-            kind = "impossible"
-        if most <= 0 or len(alone.workload.pipeline.spec.stages) > MOST_STAGES:
-            return Reason(kind, (), is_complete=False)
         found = causes_on(alone if kind == "impossible" else beside, min(MOST_TRIALS, most))
     except UndecidedError:
         return Reason(kind, (), is_complete=False)
@@ -147,21 +153,22 @@ def minimal_sets(
 
     Each set that is not among the supersets of those found leaves out at least one family of each of them; so all
     but a minimal choice of such families are tried at once, and what is enough is thinned out (as MARCO does). Stops
-    after `most` tests, and then says that more may be.
+    after `most` tests, and then says that more may be; so it does where a test cannot decide.
 
     Args:
         hints: sets that are likely to be enough, and are tried first.
     """
     trials, is_complete = 0, True
     enough: list[frozenset[str]] = []
-    hopeless: list[frozenset[str]] = []
+    hopeless: list[frozenset[str]] = [frozenset()]
+    undecided: list[frozenset[str]] = []
 
     def test(trial: Iterable[str]) -> bool:
         """Return whether a set is enough, from what is known of larger and smaller ones where that tells."""
         nonlocal trials, is_complete
         families = tuple(trial)
         tried = frozenset(families)
-        if any(tried <= other for other in hopeless):
+        if tried in undecided or any(tried <= other for other in hopeless):
             return False
         if any(tried >= other for other in enough):
             return True
@@ -169,7 +176,11 @@ def minimal_sets(
         if trials > most:
             is_complete = False
             return False
-        (enough if (holds := is_enough(families)) else hopeless).append(tried)
+        try:
+            (enough if (holds := is_enough(families)) else hopeless).append(tried)
+        except UndecidedError:
+            undecided.append(tried)
+            return False
         return holds
 
     found: list[Cause] = []
@@ -189,7 +200,9 @@ def minimal_sets(
             break
         found.append(cause)
         left_out = _hitting(found)
-    return Found(tuple(found), is_complete)
+    # Of what nobody could decide, a part might have been enough: such a cause may not be minimal.
+    minimal = (cause for cause in found if not any(part < set(cause) for part in undecided))
+    return Found(tuple(minimal), is_complete and not undecided)
 
 
 def _thinned(families: Sequence[str], is_enough: Callable[[Iterable[str]], bool]) -> Cause:

@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from placement.cost import replica_per_hour
 from placement.errors import PlacementError
+from placement.exact.reach import is_small
 from placement.explanation.ledger import EMPTY, Ledger, Room, added_cost
 from placement.explanation.legal_relaxations import LEGAL
 from placement.explanation.oracle import MOST_STAGES, UnsureError, Way, best_way
@@ -238,6 +239,8 @@ class Bench:
             return self.court.whole().bench(name, is_alone=False)._solved(change, own, any_will_do=any_will_do)
         if len(own.pipeline.spec.stages) > MOST_STAGES:
             raise UndecidedError(f"{own.pipeline.name} has more than {MOST_STAGES} stages")
+        if not is_small(self.court.instance.problem):
+            raise UndecidedError("the solver would take minutes for a question about so large a fleet")
         beside = {} if self.is_alone else self.court.beside(name)
         if len(beside) > MOST_HELD:
             raise UndecidedError(f"{len(beside)} workloads stand around {name}")

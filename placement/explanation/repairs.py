@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from placement.cost import money
-from placement.explanation.causes import MOST_OF_A_PLAN, Cause, Reason, Repair, reason
+from placement.explanation.causes import MOST_OF_A_PLAN, Cause, Kind, Reason, Repair, reason
 from placement.explanation.court import AS_IT_IS, Bench, Change, Court, UndecidedError, without
 from placement.explanation.families import UNTOUCHED, levers, of_rate
 from placement.explanation.legal_relaxations import LEGAL
@@ -109,10 +109,10 @@ def explanations(
     return found
 
 
-def explanation(court: Court, name: str) -> Reason:
-    """Return why one workload is unplaced or degraded, and what would repair it."""
+def explanation(court: Court, name: str, known: Kind = "crowded") -> Reason:
+    """Return why one workload is unplaced or degraded, and what would repair it; `known` as in `reason`."""
     alone, beside = court.bench(name, is_alone=True), court.bench(name, is_alone=False)
-    found = reason(alone, beside)
+    found = reason(alone, beside, known=known)
     return _numbered_and_priced(alone if found.kind == "impossible" else beside, beside, found)
 
 

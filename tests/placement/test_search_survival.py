@@ -20,9 +20,12 @@ import pytest
 from placement.assembly import assemble
 from placement.bound.lower import improvable
 from placement.check import check
-from placement.engine import is_small, places, plan
+from placement.engine import places, plan
 from placement.exact.engine import solve
+from placement.exact.reach import is_small
 from placement.explanation.causes import Reason
+from placement.explanation.repairs import explanation
+from placement.explanation.standing import Standing
 from placement.instance import Instance, instance_of
 from placement.plan import Plan
 from placement.plan_reading import parse_plan
@@ -36,7 +39,7 @@ from placement.solution import Solution, tally
 from placement.watch import Watch
 from sites.fleet import Fleet, read_fleet
 from sites.question import Window
-from tests.support.placement import a_clinic, a_law, a_model, a_pipeline, a_problem, a_region, a_stage
+from tests.support.placement import a_clinic, a_law, a_model, a_pipeline, a_problem, a_region, a_stage, a_variant
 from tests.support.search_audit import weights
 from tests.support.search_draw import Draw
 from tests.support.sites import a_box, a_fleet, a_link, a_rule
@@ -235,3 +238,18 @@ def test_who_needs_a_fallback_to_survive_is_degraded_not_out() -> None:
     assert found.choices.keys() == best.choices.keys() == {"mail@ana"}
     assert found.choices["mail@ana"].is_degraded
     assert best.choices["mail@ana"].is_degraded
+
+
+def test_of_a_survivor_the_causes_that_can_be_decided_are_told() -> None:
+    """The solver would take minutes for each trial in a fleet of this size; the oracle decides those without losses."""
+    sites = [a_clinic(f"clinic-{index:02}", links=["dc"]) for index in range(40)]
+    big = a_model("big", a_variant(needs={"cpus": 40}))
+    problem = a_problem(*sites, a_region(), big, a_pipeline("mail", a_stage(models=["big"]), survive=1))
+    made = plan(problem)
+    assert {lacking.kind for lacking in made.unplaced} == {"impossible"}
+    assert len(made.unplaced) == 40
+    name = made.unplaced[0].id
+    found = explanation(Standing(problem, made).court(name), name, made.unplaced[0].kind)
+    assert found.kind == "impossible"
+    assert ("survive",) in found.causes
+    assert not found.is_complete

@@ -16,8 +16,9 @@ import pytest
 from hybrid.cli import app
 from hybrid.cli.console import exit_code_of
 from placement.check import CheckResult, check_bytes
-from placement.engine import is_small, plan
+from placement.engine import plan
 from placement.exact.engine import can_all_be_placed
+from placement.exact.reach import is_small
 from placement.instance import instance_of
 from placement.plan import Plan
 from placement.plan_reading import parse_plan, read_plan

@@ -44,9 +44,9 @@ class Efforts:
 
 
 def efforts(layout: Layout) -> Efforts:
-    """Return how much work a layout is worth: two seconds for fifty sites, ten for 1,000, two minutes for 20,000."""
+    """Return how much work a layout is worth: three seconds for fifty sites, ten for 1,000, two minutes for 20,000."""
     stages = len(layout.works.wanted)
-    return Efforts(search=min(60_000_000, 10_000 * stages) + 2_700 * stages, bound=10_000_000 + 1_000 * stages)
+    return Efforts(search=min(100_000_000, 15_000 * stages) + 2_700 * stages, bound=20_000_000 + 1_000 * stages)
 
 
 def solve(instance: Instance, *, current: Current | None, watch: Watch) -> Solution:

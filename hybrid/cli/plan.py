@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from placement.problem import Problem
 
 app = typer.Typer(rich_markup_mode=None)
+
+MOST_ROWS = 200
+"""Workloads beyond which each pipeline has one row instead of each workload."""
 
 DAY = ["%Y-%m-%d"]
 Since = Annotated[dt.datetime | None, typer.Option("--from", formats=DAY, help="First day; today when not given.")]
@@ -38,6 +42,7 @@ def plan(
     ] = None,
     since: Since = None,
     until: Until = None,
+    is_whole: Annotated[bool, typer.Option("--all", help="Print a row for each workload, however many.")] = False,
     output: OutputOption = Output.text,
 ) -> None:
     """Decide where every stage of every workload runs: residency always, then service, then least cost.
@@ -58,7 +63,7 @@ def plan(
         err().print(f"stopped: {_cut_short(made)}", style="yellow", markup=False)
     if to is not None:
         write(to, made.chunks())
-    emit(output, made.to_json() if output is Output.json else None, lambda: show(made))
+    emit(output, made.to_json() if output is Output.json else None, lambda: show(made, is_whole=is_whole))
     if before is not None and check_current:
         _refuse_changes(before, made)
     if output is Output.text:
@@ -101,14 +106,23 @@ def write(path: Path, data: bytes | Iterable[bytes]) -> None:
         part.unlink(missing_ok=True)
 
 
-def show(made: Plan) -> None:
-    """Print a plan for people: the table, who is not served as declared and why, what it costs."""
+def show(made: Plan, *, is_whole: bool) -> None:
+    """Print a plan for people: the table, who is not served as declared and why, what it costs.
+
+    Args:
+        is_whole: give each workload a row; otherwise each pipeline has one when workloads are many.
+    """
     from hybrid.cli.reasons import lacking
 
     out().print(f"plan from {made.since} to {made.until}", markup=False)
-    columns = ("origin", "status", "where", "latency ms", f"{made.cost.currency}/h")
-    for pipeline in sorted({name.partition("@")[0] for name in _names(made)}):
-        table(pipeline, columns, _rows(made, pipeline))
+    names, money = _names(made), f"{made.cost.currency}/h"
+    pipelines = sorted({name.partition("@")[0] for name in names})
+    if is_whole or len(names) <= MOST_ROWS:
+        for pipeline in pipelines:
+            table(pipeline, ("origin", "status", "where", "latency ms", money), _rows(made, pipeline))
+    else:
+        columns = ("pipeline", "placed", "degraded", "unplaced", "mostly at", "slowest ms", money)
+        table(f"{len(names)} workloads (each of them: --all)", columns, _sums(made, pipelines))
     for line in (*lacking(made), *_costs(made)):
         out().print(line, markup=False)
 
@@ -126,6 +140,25 @@ def _rows(made: Plan, pipeline: str) -> Iterator[tuple[str, ...]]:
         name, _, origin = unplaced.id.partition("@")
         if name == pipeline:
             yield origin, "UNPLACED", "nowhere", "", ""
+
+
+def _sums(made: Plan, pipelines: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each pipeline: how many are served how, where most of their stages are, and what they cost."""
+    served = {pipeline: [w for w in made.workloads if w.pipeline == pipeline] for pipeline in pipelines}
+    out_of = Counter(lacking.id.partition("@")[0] for lacking in made.unplaced)
+    for pipeline, works in served.items():
+        stages = [
+            "their own sites" if stage.site == work.origin else stage.site
+            for work in works for part in work.assignments for stage in part.stages
+        ]  # fmt: skip
+        (site, many), *_ = Counter(stages).most_common(1) or [("nowhere", 0)]
+        mostly = f"{site} {100 * many / len(stages):.0f} %" if stages else site
+        slowest = max((work.latency_ms for work in works), key=lambda latency: latency.modelled, default=None)
+        placed = sum(work.status == "placed" for work in works)
+        yield (
+            pipeline, f"{placed}", f"{len(works) - placed}", f"{out_of[pipeline]}", mostly,
+            "" if slowest is None else _latency(slowest), f"{sum(work.cost_per_hour for work in works):.4f}",
+        )  # fmt: skip
 
 
 def _latency(latency: LatencyPlan) -> str:

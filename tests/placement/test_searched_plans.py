@@ -15,6 +15,7 @@ import pytest
 
 from hybrid.cli import app
 from hybrid.cli.console import exit_code_of
+from hybrid.cli.plan import show
 from placement.check import CheckResult, check_bytes
 from placement.engine import plan
 from placement.exact.engine import can_all_be_placed
@@ -135,10 +136,27 @@ def _places(found: Plan) -> dict[tuple[str, str], str]:
 
 def test_the_commands_agree(made: Made, tmp_path: Path) -> None:
     """`hybrid plan` writes what the engine returns, to the byte, and `hybrid check` accepts it."""
-    _hybrid("plan", made.fleet, "-o", tmp_path / "plan.json", *DAYS)
+    _, table = _hybrid("plan", made.fleet, "-o", tmp_path / "plan.json", *DAYS)
+    assert "(each of them: --all)" in table
     assert (tmp_path / "plan.json").read_bytes() == made.file.read_bytes()
     code, said = _hybrid("check", tmp_path / "plan.json", made.fleet)
     assert (code, "no findings" in said) == (0, True)
+
+
+def test_every_workload_has_a_row_when_one_asks_for_all_and_each_pipeline_otherwise(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = read_plan(made.file)
+    show(found, is_whole=False)
+    told = capsys.readouterr().out
+    rows = {line.split()[0]: line.split() for line in told.splitlines() if line.startswith(" ") and "-" in line}
+    for pipeline in {workload.pipeline for workload in found.workloads}:
+        statuses = [workload.status for workload in found.workloads if workload.pipeline == pipeline]
+        unplaced = sum(lacking.id.startswith(f"{pipeline}@") for lacking in found.unplaced)
+        assert rows[pipeline][1:4] == [str(statuses.count("placed")), str(statuses.count("degraded")), str(unplaced)]
+    show(found, is_whole=True)
+    whole = capsys.readouterr().out
+    assert all(workload.origin in whole for workload in found.workloads)
 
 
 def test_it_is_read_as_it_was_written(made: Made) -> None:

@@ -25,6 +25,10 @@ ENVELOPE = 4096
 """In so many first bytes an envelope shows that it is one."""
 
 
+WORDS = ("that no plan costs less (bound, gap, engine)", "causes, their numbers, and repairs")
+"""What a plan says beside what it decides: an explanation is asked for anew with `hybrid explain`."""
+
+
 @app.command()
 def check(
     plan: Annotated[Path, typer.Argument(help="The plan.json, bare or in a DSSE envelope.")],
@@ -44,7 +48,8 @@ def check(
             except (ValueError, RecursionError) as error:
                 raise no_json(plan, error) from None
     signature = f"signatures by {', '.join(signed_by)}, not verified here" if signed_by else "unsigned"
-    emit(output, {"plan": str(plan), "signature": signature, **result.to_json()}, lambda: show(result, signature))
+    told = {"plan": str(plan), "signature": signature, **result.to_json(), "notVerified": list(WORDS)}
+    emit(output, told, lambda: show(result, signature))
     if not result.passed:
         next_step(f"mend the plan: hybrid plan {fleet} -o {plan}")
         raise typer.Exit(REFUSED)
@@ -101,6 +106,7 @@ def show(result: CheckResult, signature: str) -> None:
     console.print("not checked (not a pass):", markup=False)
     for number, reason in sorted(result.not_checked.items()):
         console.print(f"  {number:>2} {INVARIANTS[number].title} Missing: {reason}", markup=False)
+    console.print(f"the planner's word, not verified: {', '.join(WORDS)}", markup=False)
     console.print(
         f"the plan is {signature}" if signature == "unsigned" else f"the plan bears {signature}", markup=False
     )

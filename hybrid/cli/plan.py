@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,14 +97,20 @@ def problem_at(fleet: Path, since: dt.datetime | None, until: dt.datetime | None
 
 
 def write(path: Path, data: bytes | Iterable[bytes]) -> None:
-    """Write beside the file and rename: nobody ever reads half a plan."""
+    """Write beside the file and rename: nobody ever reads half a plan. A link is followed, a device left alone."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is there and no regular file", advice="give -o a file")
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
             file.writelines((data,) if isinstance(data, bytes) else data)
         part.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def show(made: Plan, *, is_whole: bool) -> None:

@@ -20,7 +20,7 @@ from placement.check.reading import Reader
 from placement.check.result import CheckResult, Finding
 from placement.check.schema import head_of
 from placement.check.snapshot import Snapshot
-from placement.check.source import Data, NotCanonicalError, Source, canonical, whole
+from placement.check.source import Data, NotCanonicalError, Source, canonical, parsed, whole
 from placement.check.survival import Survival
 from placement.check.workloads import Workloads
 from placement.collecting import no_collections
@@ -57,9 +57,7 @@ def check_bytes(data: Data, fleet: Fleet, tick: Tick | None = None) -> CheckResu
         try:
             return _check(canonical(data), snapshot, tick or _nothing)
         except NotCanonicalError:
-            import json
-
-            plan = json.loads(bytes(data))
+            plan = parsed(bytes(data))
         if not isinstance(plan, dict):
             raise ValueError("expected an object")
         return _check(whole(plan), snapshot, tick or _nothing)

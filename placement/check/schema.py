@@ -81,7 +81,7 @@ class FlowText(Entry):
     to_stage: str
     source: str = Field(alias="from")
     target: str = Field(alias="to")
-    role: str = "primary"
+    role: str
     route: tuple[str, ...]
     size: Number = Field(alias="bytes")
     rate: Number

@@ -96,6 +96,20 @@ class Source:
     size: int
 
 
+def parsed(data: bytes) -> Raw:
+    """Return the JSON value of bytes. Raises ValueError, also where an object has a key twice."""
+    return json.loads(data, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Raw]]) -> dict[str, Raw]:
+    """Return an object whose keys are different: of two, one reader believes the first and another the last."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+    return found
+
+
 def whole(plan: dict[str, Raw]) -> Source:
     """Return the source of a parsed plan. Raises PlacementError when it has no list of workloads."""
     workloads, failures = _list(plan, "workloads"), _list(plan, "failures") if "failures" in plan else []
@@ -136,10 +150,8 @@ def _failures(data: Data, before: int) -> tuple[int, int]:
 
 
 def _fields(head: bytes) -> dict[str, Raw]:
-    from pydantic_core import from_json
-
     try:
-        fields = from_json(head)
+        fields = parsed(head)
     except ValueError:
         raise NotCanonicalError from None
     if not isinstance(fields, dict) or fields.pop("workloads", None) != [] or fields.pop("failures", []) != []:

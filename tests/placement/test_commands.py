@@ -18,6 +18,7 @@ import pytest
 from hybrid.cli import app
 from hybrid.cli.console import exit_code_of
 from hybrid.cli.plan import places
+from hybrid.errors import InputError
 from placement.engine import plan
 from tests.support.placement import a_clinic, a_model, a_pipeline, a_problem, a_region
 
@@ -32,19 +33,20 @@ class Ended:
     returncode: int
     stdout: str
     stderr: str
+    failure: Exception | None = None
 
 
 def hybrid(*words: str | Path) -> Ended:
     """Walk through the door in this process, as `main` does."""
-    out, err, code = StringIO(), StringIO(), 0
+    out, err, code, failure = StringIO(), StringIO(), 0, None
     with redirect_stdout(out), redirect_stderr(err):
         try:
             app([str(word) for word in words])
         except SystemExit as end:
             code = int(end.code or 0)
         except Exception as error:
-            code = exit_code_of(error)
-    return Ended(code, out.getvalue(), err.getvalue())
+            code, failure = exit_code_of(error), error
+    return Ended(code, out.getvalue(), err.getvalue(), failure)
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +242,19 @@ def test_wrong_words_end_with_two_and_say_what_to_do(fleet: Path, words: tuple[s
     assert found.returncode == 2
     assert message in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_a_plan_replaces_files_and_nothing_else(fleet: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    ended = hybrid("plan", fleet / "fleet", "-o", tmp_path / "pipe", *DAYS)
+    assert isinstance(ended.failure, InputError)
+    assert "no regular file" in str(ended.failure)
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "link.json").symlink_to("target.json")
+    assert hybrid("plan", fleet / "fleet", "-o", tmp_path / "link.json", *DAYS).returncode == 0
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "target.json").read_bytes() == (fleet / "plan.json").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.json", "pipe", "target.json"]
 
 
 def test_every_part_of_a_split_workload_is_listed() -> None:

@@ -52,6 +52,7 @@ def test_a_valid_plan_exits_0_and_says_how_far_the_check_reaches(plan: Path, fle
     assert "unsigned" in done.stdout
     assert "not checked (not a pass)" in done.stdout
     assert "no findings" in done.stderr
+    assert "the planner's word, not verified: that no plan costs less" in done.stdout
 
 
 def test_a_finding_exits_1_and_json_says_the_same(plan: Path, fleet: Path) -> None:
@@ -65,6 +66,23 @@ def test_a_finding_exits_1_and_json_says_the_same(plan: Path, fleet: Path) -> No
     assert not said["passed"]
     assert {"invariant/1", "plan/pools"} <= {finding["code"] for finding in said["findings"]}
     assert "18" in said["notChecked"]
+    assert any("bound" in word for word in said["notVerified"])
+
+
+def test_a_key_that_stands_twice_is_no_json(plan: Path, fleet: Path) -> None:
+    plan.write_text('{"kind":"Plan",' + plan.read_text(encoding="utf-8")[1:], encoding="utf-8")
+    done = hybrid_check(plan, fleet)
+    assert done.returncode == 2
+    assert "'kind' stands twice in one object" in done.stderr
+
+
+def test_a_flow_without_a_role_is_malformed(plan: Path, fleet: Path) -> None:
+    broken = json.loads(plan.read_text(encoding="utf-8"))
+    del broken["workloads"][0]["assignments"][0]["flows"][0]["role"]
+    plan.write_text(json.dumps(broken), encoding="utf-8")
+    done = hybrid_check(plan, fleet)
+    assert done.returncode == 2
+    assert "role: Field required" in done.stderr
 
 
 def test_a_manifest_changed_since_exits_2_and_is_named(plan: Path, fleet: Path) -> None:

@@ -12,7 +12,6 @@ from placement.candidates import PoolKey
 from placement.capacity import Place
 from placement.check import checker_digest
 from placement.check.inputs import CHECKER
-from placement.collecting import no_collections
 from placement.cost import money
 from placement.explanation.causes import Reason
 from placement.fallback_order import Target, orders
@@ -46,6 +45,7 @@ from placement.routes import Route
 from placement.running import Running
 from placement.shares import Shares
 from placement.solution import Choice, Failure, PoolLoad, Solution, Tally, latency_us, tally
+from sites.collecting import no_collections
 from sites.data import Label
 
 DISTRIBUTION = "sovereign-hybrid"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from placement.collecting import no_collections
 from placement.errors import PlacementError
 from placement.plan import Plan, WorkloadPlan, adapter
+from sites.collecting import no_collections
 
 MOST_BYTES = 2**32
 """A larger file is no plan."""

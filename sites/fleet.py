@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
+from sites.collecting import no_collections
 from sites.consistency import RESERVED, currencies, double_rules, doubles, finding_in, name_of, policies
 from sites.document import MAX_BYTES
 from sites.document import Path as Where
@@ -85,7 +84,7 @@ def read_fleet(directory: Path, kinds: Mapping[str, type[Noun]] = KINDS) -> Flee
     own: list[Manifest] = []
     findings: list[Finding] = []
     digests: dict[str, str] = {}
-    with _no_collections():
+    with no_collections():
         for path, name in _files(directory):
             data = _bytes(path, name, findings)
             is_pack = name.startswith("packs/")
@@ -121,18 +120,6 @@ def _shipped() -> dict[str, bytes]:
     folder = files("sites") / "packs"
     entries = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda e: e.name)
     return {entry.name.removesuffix(".yaml"): entry.read_bytes() for entry in entries}
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Keep the cyclic collector off: a large fleet makes millions of small values and not one cycle."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _files(directory: Path) -> Iterator[tuple[str, str]]:

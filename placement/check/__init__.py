@@ -23,7 +23,7 @@ from placement.check.snapshot import Snapshot
 from placement.check.source import Data, NotCanonicalError, Source, canonical, parsed, whole
 from placement.check.survival import Survival
 from placement.check.workloads import Workloads
-from placement.collecting import no_collections
+from sites.collecting import no_collections
 from sites.fleet import Fleet
 
 __all__ = ["INVARIANTS", "CheckResult", "Finding", "check", "check_bytes", "checker_digest"]

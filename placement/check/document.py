@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from placement.check.labels import kept
-from placement.check.schema import AtomText, PoolKey
+from placement.check.schema import AtomText
 from sites.data import Atom, Label
 
 Places = tuple[str, ...]
@@ -29,12 +29,6 @@ class StageKind:
     label: Label
     rules: tuple[str, ...]
     partition: str
-
-    def pool_at(self, site: str) -> PoolKey | None:
-        """Return what names the stage's pool at a site; None for a built-in stage."""
-        if self.model is None or self.variant is None or self.hardware is None:
-            return None
-        return (site, self.model, self.variant, self.hardware, self.partition)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,7 +20,6 @@ SUBPROCESSOR = "'s sub-processor"
 """What follows a role in the name of those who process for it."""
 
 ALWAYS: tuple[Activity, ...] = ("process", "log")
-KEEPING: tuple[Activity, ...] = ("store", "backup")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.collecting import no_collections
 from placement.graph import Graph, exact
 from placement.instance import workload_id
 from placement.network import Hop
@@ -33,6 +32,7 @@ from placement.search.shapes import flows_of, graphs_of, shapes_of, slots_of, sp
 from placement.search.tables import ways_of
 from placement.search.verdicts import Verdicts
 from placement.search.wires import Wires, wires_of
+from sites.collecting import no_collections
 from sites.site import Link, Site
 
 __all__ = ["Compiled", "compile_layout", "layout_of"]

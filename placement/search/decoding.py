@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from placement.candidates import Option, PoolKey
 from placement.capacity import Place
-from placement.collecting import no_collections
 from placement.instance import Instance, Workload
 from placement.losses import Loss
 from placement.search.compiled import Compiled
 from placement.search.layout import NOWHERE, Packing, Placing
 from placement.search.losing import Cover
 from placement.solution import Choice, Failure
+from sites.collecting import no_collections
 from sites.site import Site
 
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from bundles.document import Noun, canonical, read
 from bundles.errors import InputError
 from bundles.store import write_durably
-from bundles.trust.keys import FAMILIES, NAME, Environment, key_id
+from bundles.trust.keys import DUTIES, FAMILIES, NAME, Duty, Environment, key_id
 from bundles.trust.stock import CryptoSigner, SSlibKey
 
 PASSPHRASE_LENGTH = 12
@@ -44,7 +44,7 @@ class Custodian(Noun):
     api_version: Literal["hybrid/v1"] = "hybrid/v1"
     kind: Literal["Custodian"] = "Custodian"
     custodian: str
-    duty: Literal["release", "compliance"]
+    duty: Duty
     environment: Environment
     keys: tuple[PublicKey, ...]
 
@@ -66,10 +66,12 @@ def make_keys(folder: Path, custodian: str, duty: str, passphrase: bytes, *, dem
     """Make one key per family in `folder`, encrypted, and return the public record.
 
     Raises:
-        InputError: a bad name, a short passphrase, or keys are there already.
+        InputError: a bad name or duty, a short passphrase, or keys are there already.
     """
     if not NAME.fullmatch(custodian):
         raise InputError("CUSTODIAN", f"{custodian!r} is no custodian name", advice="use a-z, 0-9 and hyphens")
+    if duty not in DUTIES:
+        raise InputError("DUTY", f"{duty!r} is no duty", advice=f"one of {', '.join(DUTIES)}")
     if len(passphrase) < PASSPHRASE_LENGTH:
         raise InputError("PASSPHRASE", f"shorter than {PASSPHRASE_LENGTH} bytes", advice="choose a longer passphrase")
     if (folder / PUBLIC_FILE).exists():

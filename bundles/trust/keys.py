@@ -17,7 +17,8 @@ from bundles.trust.stock import Key, encode_canonical
 
 # (keytype, scheme) -> family. A family is one cryptographic assumption; to add one is a line here and in `_decode`.
 FAMILIES: dict[tuple[str, str], str] = {("ed25519", "ed25519"): "ed25519", ("ml-dsa", "ml-dsa-65/1"): "ml-dsa"}
-DUTIES = ("release", "compliance")
+DUTIES = ("release", "compliance", "recovery")
+Duty = Literal["release", "compliance", "recovery"]
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 Environment = Literal["production", "demo"]

@@ -8,7 +8,7 @@ after `expires`, and a root is of the environment that the box was enrolled for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,10 +26,12 @@ from bundles.trust.stock import (
     Metadata,
     RepositoryError,
     Root,
+    Signature,
     Signed,
     TargetFile,
     Targets,
     TrustedMetadataSet,
+    UnverifiedSignatureError,
 )
 
 METADATA_CAP = 2 * 1024 * 1024
@@ -77,6 +79,39 @@ def drift_of(root: Root) -> timedelta:
     if not isinstance(days, int) or not 1 <= days <= 366:
         raise TrustError("CLOCK-RULE", f"root v{root.version}: clockDriftDays {days!r}", advice=_ASK)
     return timedelta(days=days)
+
+
+def recovery_keys(root: Root) -> dict[str, Key]:
+    """Return key id -> key of the recovery custodians, who sign recovery orders and no role.
+
+    They stand among root's keys with the duty `recovery`, so stock python-tuf reads them as keys without a role. Empty
+    where the root names none: such a box cannot be recovered by an order.
+    """
+    return {keyid: key for keyid, key in root.keys.items() if duty_of(key) == "recovery"}
+
+
+def recovery_signers(root: Root, payload: bytes, signatures: Iterable[tuple[str, str]]) -> list[CustodianKey]:
+    """Return the recovery custodians' keys whose signatures (key id, hex) on `payload` are valid under `root`.
+
+    What does not verify, and who is no recovery custodian, is left out; `quorum.require_recovery` judges the rest.
+
+    Raises:
+        TrustError: root's keys are not as they must be: one key under two custodians, an unknown family or duty.
+    """
+    keys, found = Keyring().admit(root.keys.values()), []
+    for keyid, value in signatures:
+        key = recovery_keys(root).get(keyid)
+        if key is not None and _holds(key, Signature(keyid, value), payload):
+            found.append(keys[keyid])
+    return found
+
+
+def _holds(key: Key, signature: Signature, payload: bytes) -> bool:
+    try:
+        key.verify_signature(signature, payload)
+    except UnverifiedSignatureError:
+        return False
+    return True
 
 
 def issued_of(signed: Signed, role: str) -> datetime:
@@ -234,8 +269,11 @@ class TrustedBundles:
         require(role, [keys[keyid] for keyid in result.signed], rule)
 
     def _able(self, role: str, parent: Root | Targets, rule: Quorum) -> None:
-        """Refuse a parent that would let stock clients pass with fewer signatures than the quorum has."""
-        if parent.get_delegated_role(role).threshold < rule.threshold(role):
+        """Refuse a parent that would let stock clients pass with fewer signatures, or with a recovery custodian's."""
+        declared, keys = parent.get_delegated_role(role), _keys_of(parent)
+        if any(duty_of(keys[keyid]) == "recovery" for keyid in declared.keyids if keyid in keys):
+            raise TrustError("DUTY", f"{role}: a recovery custodian may sign no role", advice=_ASK)
+        if declared.threshold < rule.threshold(role):
             raise TrustError("THRESHOLD", f"{role}: a threshold below {rule.threshold(role)}", advice=_ASK)
 
     def _remember(self, role: str, data: bytes, signed: Signed) -> None:
@@ -247,6 +285,11 @@ class TrustedBundles:
 
 def _own_targets(site: str) -> tuple[str, str]:
     return bundle_target(site), bill_target(site)
+
+
+def duty_of(key: Key) -> str:
+    """Return the duty that the signed metadata gives a key."""
+    return str(key.unrecognized_fields.get("duty", ""))
 
 
 def _keys_of(parent: Root | Targets) -> dict[str, Key]:

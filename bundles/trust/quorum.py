@@ -21,12 +21,14 @@ Family = Literal["ed25519", "ml-dsa"]
 class Quorum(Noun):
     """The counts, signed in root: per family `custodians` with the duty release, and for site plans `compliance`.
 
-    The least values are part of the type: a root that asks for less cannot be read.
+    `recovery` is how many recovery custodians, per family, sign a recovery order; they sign no role. The least values
+    are part of the type: a root that asks for less cannot be read.
     """
 
     families: tuple[Literal["ed25519"], Literal["ml-dsa"]] = ("ed25519", "ml-dsa")
     custodians: Annotated[int, Field(ge=2, le=20)] = 2
     compliance: Annotated[int, Field(ge=1, le=20)] = 1
+    recovery: Annotated[int, Field(ge=2, le=20)] = 2
 
     def threshold(self, role: str) -> int:
         """Return the plain TUF threshold that goes with this quorum for `role`."""
@@ -40,18 +42,15 @@ def needs_compliance(role: str) -> bool:
 
 def missing(role: str, signers: Iterable[CustodianKey], quorum: Quorum) -> list[str]:
     """Return what the quorum of `role` still lacks, one sentence per family and duty; empty when it is met."""
-    found = list(signers)
     wanted = {"release": quorum.custodians}
     if needs_compliance(role):
         wanted["compliance"] = quorum.compliance
-    lacks = []
-    for family in quorum.families:
-        for duty, count in wanted.items():
-            people = {key.custodian for key in found if key.family == family and key.duty == duty}
-            if len(people) < count:
-                have = ", ".join(sorted(people)) or "nobody"
-                lacks.append(f"{family}/{duty}: {len(people)} of {count} custodians ({have})")
-    return lacks
+    return _lacking(signers, wanted, quorum)
+
+
+def missing_recovery(signers: Iterable[CustodianKey], quorum: Quorum) -> list[str]:
+    """Return what a recovery order still lacks, one sentence per family; empty when it may be obeyed."""
+    return _lacking(signers, {"recovery": quorum.recovery}, quorum)
 
 
 def require(role: str, signers: Iterable[CustodianKey], quorum: Quorum) -> None:
@@ -60,10 +59,36 @@ def require(role: str, signers: Iterable[CustodianKey], quorum: Quorum) -> None:
     Raises:
         TrustError: with the families and duties that lack custodians.
     """
-    lacks = missing(role, signers, quorum)
-    if lacks:
+    if lacks := missing(role, signers, quorum):
         raise TrustError(
             "QUORUM",
             f"{role} is not signed by enough custodians: {'; '.join(lacks)}",
             advice="do not use this medium; ask headquarters for one that every custodian signed",
         )
+
+
+def require_recovery(signers: Iterable[CustodianKey], quorum: Quorum) -> None:
+    """Raise unless `signers` (keys with valid signatures on a recovery order) meet the recovery quorum.
+
+    That is, per family, `quorum.recovery` distinct people with the duty recovery; release custodians count nothing.
+
+    Raises:
+        TrustError: with the families that lack recovery custodians.
+    """
+    if lacks := missing_recovery(signers, quorum):
+        raise TrustError(
+            "RECOVERY-QUORUM",
+            f"the recovery order is not signed by enough recovery custodians: {'; '.join(lacks)}",
+            advice="ask headquarters for an order that enough recovery custodians signed",
+        )
+
+
+def _lacking(signers: Iterable[CustodianKey], wanted: dict[str, int], quorum: Quorum) -> list[str]:
+    found, lacks = list(signers), []
+    for family in quorum.families:
+        for duty, count in wanted.items():
+            people = {key.custodian for key in found if key.family == family and key.duty == duty}
+            if len(people) < count:
+                have = ", ".join(sorted(people)) or "nobody"
+                lacks.append(f"{family}/{duty}: {len(people)} of {count} custodians ({have})")
+    return lacks

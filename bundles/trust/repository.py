@@ -152,11 +152,13 @@ class Repository:
     def draft_root(self, issued: datetime) -> None:
         """Draft the next root from the custodians in force."""
         record, old = self.record, self.published("root")
-        release = [key for person in self.custodians() if person.duty == "release" for key in person.tuf_keys()]
+        people = self.custodians()
+        release = [key for person in people if person.duty == "release" for key in person.tuf_keys()]
+        recovery = [key for person in people if person.duty == "recovery" for key in person.tuf_keys()]
         roles = {role: Role([key.keyid for key in release], record.quorum.threshold(role)) for role in TOP}
         signed = Root(
             version=old.signed.version + 1 if old else 1, expires=_expiry("root", issued),
-            keys={key.keyid: key for key in release}, roles=roles, consistent_snapshot=False,
+            keys={key.keyid: key for key in (*release, *recovery)}, roles=roles, consistent_snapshot=False,
             unrecognized_fields={
                 "issued": stamp(issued), "environment": record.environment,
                 "quorum": record.quorum.model_dump(mode="json", by_alias=True),
@@ -280,7 +282,8 @@ class Repository:
         patterns = {role: path for site in sites for role, path in delegation_paths(site).items()}
         roles, keys = {}, {}
         for role, pattern in sorted(patterns.items()):
-            able = [p for p in people if p.duty == "release" or needs_compliance(role)]
+            duties = {"release", "compliance"} if needs_compliance(role) else {"release"}
+            able = [p for p in people if p.duty in duties]
             mine = {key.keyid: key for person in able for key in person.tuf_keys()}
             keys.update(mine)
             roles[role] = DelegatedRole(role, list(mine), quorum.threshold(role), True, paths=[pattern])
@@ -322,8 +325,11 @@ def check_custodians(people: list[Custodian], record: RepositoryRecord) -> None:
     if wrong:
         raise InputError("ENVIRONMENT", f"{', '.join(wrong)}: keys of another environment than {record.environment}",
                          advice="demo keys sign demo repositories only")  # fmt: skip
-    for duty, count in (("release", record.quorum.custodians), ("compliance", record.quorum.compliance)):
-        if sum(person.duty == duty for person in people) < count:
+    quorum = record.quorum
+    wanted = {"release": quorum.custodians, "compliance": quorum.compliance, "recovery": quorum.recovery}
+    for duty, count in wanted.items():
+        have = sum(person.duty == duty for person in people)
+        if have < count and (have or duty != "recovery"):  # none at all: recovery is impossible, all else goes on
             raise InputError("CUSTODIANS", f"fewer than {count} custodians with the duty {duty}",
                              advice=f"hybrid trust add-key DIR --custodian NAME --duty {duty}")  # fmt: skip
 

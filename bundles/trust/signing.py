@@ -62,7 +62,14 @@ def request_of(repository: Repository) -> SigningRequest:
 
 
 def answer(request: SigningRequest, signers: list[CryptoSigner], custodian: str, duty: str) -> Signatures:
-    """Return the custodian's signatures: on every role, a compliance custodian's on site plans only."""
+    """Return the custodian's signatures: on every role, a compliance custodian's on site plans only.
+
+    Raises:
+        InputError: a recovery custodian was asked.
+    """
+    if duty == "recovery":
+        raise InputError("DUTY", f"{custodian} is a recovery custodian, who signs no role",
+                         advice="recovery custodians sign recovery orders only")  # fmt: skip
     made = []
     for item in request.roles:
         if duty == "compliance" and not needs_compliance(item.role):

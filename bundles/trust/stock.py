@@ -6,6 +6,7 @@ Both packages re-export without saying so (`__all__`), which mypy's strict mode 
 
 from __future__ import annotations
 
+from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import (  # type: ignore[attr-defined]
     CryptoSigner,
@@ -50,5 +51,6 @@ __all__ = [
     "Targets",
     "Timestamp",
     "TrustedMetadataSet",
+    "UnverifiedSignatureError",
     "encode_canonical",
 ]

@@ -30,7 +30,7 @@ CustodianFiles = Annotated[
 def add_key(
     folder: Annotated[Path, typer.Argument(help="Where this custodian's keys are kept; stays on this machine.")],
     custodian: Annotated[str, typer.Option(help="Name: a-z, 0-9, hyphens.")],
-    duty: Annotated[str, typer.Option(help="release or compliance.")] = "release",
+    duty: Annotated[str, typer.Option(help="release, compliance or recovery.")] = "release",
     demo: Annotated[bool, typer.Option("--demo", help="Mark the keys as demo: production boxes refuse them.")] = False,
     passphrase_file: PassphraseOption = None,
     dry_run: DryRun = False,
@@ -38,10 +38,11 @@ def add_key(
 ) -> None:
     """Make one custodian's keys, one per family, encrypted; only public.json leaves this machine."""
     from bundles.trust.custody import make_keys
+    from bundles.trust.keys import DUTIES
     from hybrid.errors import InputError
 
-    if duty not in ("release", "compliance"):
-        raise InputError(f"--duty {duty}: no such duty", advice="release or compliance")
+    if duty not in DUTIES:
+        raise InputError(f"--duty {duty}: no such duty", advice=f"one of {', '.join(DUTIES)}")
     if dry_run:
         out().print(f"would make an Ed25519 and an ML-DSA-65 key for {custodian} in {folder}", markup=False)
         return

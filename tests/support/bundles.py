@@ -38,6 +38,7 @@ START = datetime(2026, 12, 1, 8, 0, 0, tzinfo=UTC)
 SITE = "clinic-jura"
 MACHINE_ID = "sha256:" + "5" * 64
 PEOPLE = {"ada": "release", "ben": "release", "cleo": "release", "dora": "compliance"}
+RECOVERY = {"rita": "recovery", "rolf": "recovery"}
 BOX = Machine(arch="x86_64", cpu_features=("avx2", "sse4_2"), glibc="2.36", python="cp311")
 
 

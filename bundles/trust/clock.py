@@ -73,9 +73,7 @@ def raised(floor: Floor, reading: Reading, effective: EffectiveTime, issued: dat
     signed = max(unstamp(floor.signed, what="floor"), issued)
     shown = max(shown_time(reading, floor), signed)
     local = max(effective.now, shown)
-    return Floor(
-        signed=stamp(signed), shown=stamp(shown), local=stamp(local), uptime=reading.uptime, boot=reading.boot
-    )
+    return Floor(signed=stamp(signed), shown=stamp(shown), local=stamp(local), uptime=reading.uptime, boot=reading.boot)
 
 
 def first_floor(reading: Reading, issued: datetime) -> Floor:

@@ -89,7 +89,7 @@ class Gateway:
         """
         plan = release.site_plan
         self.table = Table.of(plan["table"])
-        self.metrics, self.limits, self.clock = Metrics(), Limits(time.monotonic), clock
+        self.metrics, self.limits, self.clock, self.suspect = Metrics(), Limits(time.monotonic), clock, suspect
         self.identity = read_identity(release.root / "identity")
         self.credentials = Credentials.read(release.root / FILE, site=plan["site"])
         self.receiver = _receiver(plan, self.table, self.identity, clock())
@@ -135,7 +135,10 @@ class Gateway:
 
     def receiving(self) -> Any:
         """Return the application for other gateways."""
-        door = hop.Receiving(self.receiver, Replays(), self.chain, self.journal, self.limits, self.metrics, self.clock)
+        door = hop.Receiving(
+            self.receiver, Replays(), self.chain, self.journal, self.limits, self.metrics, self.clock,
+            suspect=lambda: self.suspect(),
+        )  # fmt: skip
         return _application(hop.routes(door))
 
     def context(self) -> Any:

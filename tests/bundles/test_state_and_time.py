@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bundles.document import stamp, unstamp
 from bundles.errors import StateError
+from bundles.install import keep_time
 from bundles.release import open_release
 from bundles.trust.clock import Floor, Reading, effective_time, first_floor, raised
 from tests.support.bundles import START, ABox, BundleForge, FakeClock, Published, refused
@@ -112,21 +113,87 @@ def test_a_dead_clock_still_takes_new_bundles(tmp_path: Path) -> None:
     assert box.standing().time.now >= START + timedelta(days=200)
 
 
+def test_a_clock_walked_ahead_step_by_step(tmp_path: Path) -> None:
+    """Ratchet: the clock is set 44 days ahead before each of ten installs and each saving of the time, to use the drift
+    up again and again. It is used up once: after that the clock is suspected, and the box stays within the drift."""
+    forge = BundleForge(tmp_path)
+    box, stick = forge.box(), forge.build()
+    box.clock = FakeClock()
+    for step in range(1, 11):
+        box.clock.now = START + timedelta(days=44 * step)
+        box.install(stick)
+        assert keep_time(box.standing()).clock_suspect == (step > 1)
+        assert START <= box.standing().time.now <= START + DRIFT
+    forge.clock.pass_(days=440)
+    assert box.install(forge.build(forge.cargo(table={}))).time.suspect
+    assert not box.standing().time.suspect
+    assert box.standing().time.now == START + timedelta(days=440)
+
+
+def test_what_a_box_ran_is_not_drift(box: ABox, bundle: Path) -> None:
+    """A box that runs for a year with its time saved hourly is not suspected, and keeps the year over a dead clock."""
+    box.install(bundle)
+    for _ in range(12):
+        box.clock.pass_(days=30)
+        assert not keep_time(box.standing()).clock_suspect
+    box.clock = FakeClock(now=START.replace(year=1970), boot="boot-2", uptime=5)
+    assert box.standing().time.now == START + timedelta(days=360)
+
+
+def test_being_switched_off_is_believed_up_to_the_drift_in_all(box: ABox, bundle: Path) -> None:
+    """Each night off is the clock's word alone: between two signed times the drift is all of it."""
+    box.install(bundle)
+    for boot in range(1, 5):
+        off = timedelta(days=20)
+        box.clock = FakeClock(now=box.clock.now + off, boot=f"boot-{boot}", uptime=60)
+        assert keep_time(box.standing()).clock_suspect == (boot > 2)
+
+
+@pytest.mark.parametrize("year", [1970, 2036])
+def test_a_clock_at_1970_and_ten_years_on(box: ABox, bundle: Path, year: int) -> None:
+    """Somebody sets the clock: what was known of the time stays, the release stays, and saving does not move it."""
+    box.install(bundle)
+    box.clock.now = box.clock.now.replace(year=year)
+    before = box.standing().time.now
+    assert keep_time(box.standing()).clock_suspect == (year > 2030)
+    assert before == box.standing().time.now == START
+    assert open_release(box.root).number == 1
+
+
 moments = st.integers(-3650, 3650).map(lambda days: START + timedelta(days=days))
+spans = st.integers(0, 400).map(lambda days: timedelta(days=days))
 
 
-@given(signed=moments, local=moments, rtc=moments, up=st.integers(0, 10**8), same=st.booleans(), issued=moments)
-def test_time_never_falls(signed, local, rtc, up, same, issued) -> None:  # type: ignore[no-untyped-def]
-    """Law: effective time is never below any floor, never more than the drift above it, and floors only rise."""
-    floor = Floor(signed=stamp(signed), local=stamp(local), uptime=1000, boot="a")
+@given(
+    signed=moments, ran=spans, ahead=spans, rtc=moments, up=st.integers(0, 10**8), same=st.booleans(), issued=moments
+)
+def test_time_never_falls(signed, ran, ahead, rtc, up, same, issued) -> None:  # type: ignore[no-untyped-def]
+    """Law: effective time is never below any floor, never more than the drift above what is shown, and floors rise."""
+    shown = signed + ran
+    local = shown + min(ahead, DRIFT)
+    floor = Floor(signed=stamp(signed), shown=stamp(shown), local=stamp(local), uptime=1000, boot="a")
     reading = Reading(rtc, up, "a" if same else "b")
     found = effective_time(reading, floor, DRIFT)
-    advanced = local + timedelta(seconds=max(0, up - 1000) if same else 0)
-    assert max(signed, advanced) <= found.now <= max(signed, advanced) + DRIFT
-    assert found.suspect == (rtc > max(signed, advanced) + DRIFT)
+    since = timedelta(seconds=max(0, up - 1000) if same else 0)
+    assert local + since <= found.now <= shown + since + DRIFT
+    assert found.suspect == (rtc > shown + since + DRIFT)
     later = raised(floor, reading, found, issued)
-    assert unstamp(later.signed, what="") >= max(signed, issued)
+    assert unstamp(later.signed, what="") == max(signed, issued)
+    assert unstamp(later.shown, what="") == max(shown + since, issued)
     assert unstamp(later.local, what="") >= found.now
+
+
+@given(steps=st.lists(st.tuples(moments, st.integers(0, 86400), st.booleans()), max_size=40))
+def test_saving_never_widens_the_drift(steps: list[tuple[datetime, int, bool]]) -> None:
+    """Law: whatever the clock says at however many savings, time is within what ran plus one drift."""
+    reading = Reading(START, 10, "0")
+    floor, ran = first_floor(reading, START), 0
+    for number, (rtc, seconds, reboot) in enumerate(steps):
+        ran += 0 if reboot else seconds
+        reading = Reading(rtc, seconds, str(number)) if reboot else Reading(rtc, reading.uptime + seconds, reading.boot)
+        found = effective_time(reading, floor, DRIFT)
+        assert START + timedelta(seconds=ran) <= found.now <= START + timedelta(seconds=ran) + DRIFT
+        floor = raised(floor, reading, found, START)
 
 
 def test_the_first_floor_is_what_the_seed_was_signed_at() -> None:

@@ -142,6 +142,18 @@ def test_a_suspect_clock_keeps_everything_at_home(world: World) -> None:
     assert world.stations[REGION].records("decision") == []
 
 
+def test_a_region_with_a_suspect_clock_answers_nobody(world: World) -> None:
+    """An answer leaves the site like a request does: the door between gateways is closed, and the caller goes on."""
+    clinic, region = world.stations[ORIGIN], world.stations[REGION]
+    region.gateway.suspect = lambda: True
+
+    status, body = chat(clinic)
+
+    assert (status, served(body)["draft"]) == (200, f"draft@{OTHER}")
+    assert region.records("decision", "intent") == []
+    assert {tuple(r["rules"]) for r in region.records("refusal")} == {("gateway/clock-suspect",)}
+
+
 def test_intents_are_on_the_disk_before_the_region_sees_a_byte(tmp_path: Path) -> None:
     on_disk: list[int] = []
     stations: dict[str, Station] = {}

@@ -24,7 +24,7 @@ from hybrid.gateway.limits import PEER_BURST, PEER_RATE, Limits
 from hybrid.gateway.metrics import Metrics
 from hybrid.gateway.passport import HEADER, Passport, parents_of
 from hybrid.gateway.protocols.exchange import body_of, object_of
-from hybrid.gateway.refusal import FORBIDDEN, NOT_FOUND, TOO_MANY, Refusal, RefusedError
+from hybrid.gateway.refusal import FORBIDDEN, NOT_FOUND, TOO_MANY, UNAVAILABLE, Refusal, RefusedError
 from hybrid.gateway.run import Asked, Payload, Run
 from hybrid.gateway.tls import ARRIVAL, Arrival
 from hybrid.gateway.transport import PATH
@@ -43,6 +43,7 @@ class Receiving:
     limits: Limits
     metrics: Metrics
     now: Callable[[], dt.datetime]
+    suspect: Callable[[], bool] = lambda: False
 
     async def hop(self, request: Request) -> Response:
         """Answer one hop: 200 with what the plan lets return, else the refusal with its rule."""
@@ -71,7 +72,13 @@ class Receiving:
             return await self._refused(peer, error.refusal, claims(accepted.passport))
 
     def _climb(self, request: Request, arrival: Arrival, peer: str) -> Accepted:
-        """Return the accepted passport; nothing of the body was read. Raises RefusedError."""
+        """Return the accepted passport; nothing of the body was read. Raises RefusedError.
+
+        What is answered leaves this site too, so a suspect clock closes the door.
+        """
+        if self.suspect():
+            raise RefusedError(Refusal(UNAVAILABLE, "gateway/clock-suspect", "nothing leaves this site: its clock is "
+                                       "ahead of what was signed", retry_after=3600))  # fmt: skip
         too_many = self.limits.take(f"peer:{peer}", rate=PEER_RATE, burst=PEER_BURST)
         if too_many is not None:
             raise RefusedError(too_many)

@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bundles import release
+from bundles import release, retention
 from bundles.document import unstamp
 from bundles.enrolment import load_enrolment
 from bundles.errors import BundleError, GateError
+from bundles.estimate import Estimate
 from bundles.layout import Box
 from bundles.medium import Medium
 from bundles.nouns import Enrolment, ReleaseRecord
-from bundles.release import Check, Estimate, Release
+from bundles.release import Check, Release
+from bundles.retention import Cleaned
 from bundles.store import write_durably
 from bundles.trust.clock import EffectiveTime, Reading, effective_time, raised
 from bundles.trust.metadata import TrustedBundles, drift_of
-from bundles.trust.state import State, StateCopies
+from bundles.trust.state import LogHead, State, StateCopies
 from bundles.verification import Residency, Trust, VerifiedBundle, verify
 
 
@@ -44,12 +46,13 @@ class Standing:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an install came to."""
+    """What an install came to; `cleaned` is what was removed because nothing may serve it any more."""
 
     record: ReleaseRecord
     before: int | None
     checked: tuple[str, ...]
     time: EffectiveTime
+    cleaned: Cleaned
 
 
 def standing(root: Path, reading: Reading, machine: str) -> Standing:
@@ -98,18 +101,30 @@ def install(
         before = release.current_number(box)
         state = _commit(here, bundle)
         release.switch(box, record)
-        _health(box, state, health)
-        return Outcome(record, before, checked, here.time)
+        checked += _health(box, state, health)
+        return Outcome(record, before, checked, here.time, retention.clean(box, state))
 
 
-def keep_time(here: Standing) -> State:
-    """Save what the box knows of the time, so that a reboot with a dead clock does not lose it."""
+def clean(here: Standing, *, dry_run: bool = False) -> Cleaned:
+    """Remove every release but the one that serves, the one to go back to and the newest, with what only it needed."""
+    with release.locked(here.box):
+        return retention.clean(here.box, _again(here).state, dry_run=dry_run)
+
+
+def keep_time(here: Standing, log: LogHead | None = None) -> State:
+    """Save what the box knows of the time and of its log, so that neither a reboot nor a deletion makes it forget.
+
+    Args:
+        log: the head of the evidence log, verified against the one in the state; None leaves that as it is.
+
+    Raises:
+        GateError: an install runs; it saves the time itself.
+    """
     with release.locked(here.box):
         here = _again(here)
         floor = raised(here.state.floor, here.reading, here.time, unstamp(here.state.floor.signed, what="floor"))
-        return StateCopies(here.box).save(
-            here.state.model_copy(update={"floor": floor, "clock_suspect": here.time.suspect})
-        )
+        known = {"floor": floor, "clock_suspect": here.time.suspect, "log": log or here.state.log}
+        return StateCopies(here.box).save(here.state.model_copy(update=known))
 
 
 def roll_back(here: Standing) -> Release:
@@ -154,10 +169,10 @@ def _commit(here: Standing, bundle: VerifiedBundle) -> State:
     return StateCopies(here.box).save(state.model_copy(update={"floor": floor, "clock_suspect": suspect}))
 
 
-def _health(box: Box, state: State, health: Check | None) -> None:
+def _health(box: Box, state: State, health: Check | None) -> tuple[str, ...]:
     failures = health(release.open_release(box.root)) if health else ()
     if not failures:
-        return
+        return ("it serves",) if health else ()
     why = f"the new release is not healthy: {'; '.join(failures)}"
     try:
         safe = f"release {_back(box, state).number} serves again"

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from bundles.document import Noun, canonical, digest, read
 from bundles.errors import BundleError, StateError
@@ -27,6 +29,27 @@ class Installed(Noun):
     bundle_digest: str
     epoch: int
     security_version: int
+
+
+class LogHead(Noun):
+    """The evidence log as root last saw it signed: no shorter log, and no other one, is believed afterwards.
+
+    Attributes:
+        root: of the tree of `size` leaves, base64, as in the checkpoint.
+        peaks: the tree's right edge, hex, the lowest level first (empty: none there), so that what was appended since
+            is compared without reading the log again from its start.
+    """
+
+    size: Annotated[int, Field(ge=0)]
+    root: str
+    peaks: tuple[str, ...]
+
+
+class LastReceipt(Noun):
+    """The receipt this box signed last; the next one has the next counter and names this digest."""
+
+    counter: Annotated[int, Field(ge=1)]
+    digest: str
 
 
 class State(Noun):
@@ -50,6 +73,8 @@ class State(Noun):
     min_security_version: int = 0
     revoked: tuple[str, ...] = ()
     installed: Installed | None = None
+    log: LogHead | None = None
+    receipt: LastReceipt | None = None
 
 
 class Copy(Noun):

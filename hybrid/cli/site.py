@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hybrid.cli import box
+from hybrid.cli.box import ROOT, DryRun, RootOption, standing_of
 from hybrid.cli.console import Output, OutputOption, emit, err, next_step, out, progress, table
 
 if TYPE_CHECKING:
-    from bundles.install import Outcome, Standing
+    from bundles.install import Outcome
     from bundles.release import Estimate
     from bundles.verification import VerifiedBundle
 
@@ -20,9 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="At the site: enrol, install, serve, roll back, look."
 )
 
-RootOption = Annotated[Path, typer.Option("--root", help="The box's folder.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would change, change nothing.")]
-ROOT = Path("/var/lib/hybrid")
+app.command("keep-time")(box.keep_time)
 
 
 @app.command()
@@ -96,7 +96,7 @@ def install(
     from hybrid.carry.door import residency_at
     from hybrid.carry.golden import check
 
-    here = _standing(root)
+    here = standing_of(root)
     residency = residency_at(here.time.now)
     with Medium(medium) as opened:
         if dry_run:
@@ -120,7 +120,7 @@ def status(root: RootOption = ROOT, output: OutputOption = Output.text) -> None:
     from bundles.document import stamp
     from bundles.release import current_number, numbers, open_release
 
-    here = _standing(root)
+    here = standing_of(root)
     number = current_number(here.box)
     release = open_release(root) if number is not None else None
     state = here.state
@@ -145,7 +145,7 @@ def rollback(root: RootOption = ROOT, dry_run: DryRun = False, output: OutputOpt
     from bundles.install import roll_back
     from bundles.release import current_number, previous
 
-    here = _standing(root)
+    here = standing_of(root)
     before = current_number(here.box)
     number = previous(here.box, here.state) if dry_run else roll_back(here).number
     data = {"before": before, "release": number, "done": not dry_run}
@@ -190,19 +190,11 @@ def credential(
     from hybrid.gateway.credentials import issue
 
     key = issue(
-        root, name, origin=_standing(root).enrolment.site, pipelines=tuple(pipeline), tenant=tenant,
+        root, name, origin=standing_of(root).enrolment.site, pipelines=tuple(pipeline), tenant=tenant,
         purposes=tuple(purpose or ()), floor=tuple(floor or ()),
     )  # fmt: skip
     emit(output, {"name": name, "key": key}, lambda: out().print(key, markup=False))
     err().print("this key is shown once; a running gateway reads it at its next start")
-
-
-def _standing(root: Path) -> Standing:
-    from bundles.install import standing
-    from bundles.trust.clock import read_clock
-    from bundles.trust.state import machine_id
-
-    return standing(root, read_clock(), machine_id())
 
 
 def _card(given: str) -> str:

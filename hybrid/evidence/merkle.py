@@ -35,6 +35,19 @@ class Frontier:
         for leaf in leaf_hashes:
             self.append(leaf)
 
+    @classmethod
+    def of_peaks(cls, peaks: Iterable[bytes | None]) -> Frontier:
+        """Return the tree whose right edge is `peaks`, the lowest level first."""
+        found = cls()
+        found._peaks = list(peaks)
+        found.size = sum(1 << level for level, peak in enumerate(found._peaks) if peak is not None)
+        return found
+
+    @property
+    def peaks(self) -> tuple[bytes | None, ...]:
+        """The right edge, the lowest level first."""
+        return tuple(self._peaks)
+
     def append(self, leaf: bytes) -> None:
         """Add one leaf hash at the right."""
         carry = leaf

@@ -12,19 +12,26 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hybrid.gateway.registry import moment
+
+if TYPE_CHECKING:
+    from bundles.trust.state import State
 
 _log = logging.getLogger("hybrid.gateway")
 
 
 @dataclass(frozen=True)
 class EffectiveClock:
-    """Calls give the time in UTC; `suspect` says that nothing may leave by it."""
+    """Calls give the time in UTC; `suspect` says that nothing may leave by it.
+
+    `state` is what the box remembered when it was asked; None when that is lost or foreign.
+    """
 
     start: dt.datetime
     suspect: bool
+    state: State | None = None
     _began: float = field(default_factory=time.monotonic)
 
     def __call__(self) -> dt.datetime:
@@ -41,11 +48,12 @@ def effective_clock(root: Path, plan: Mapping[str, Any]) -> EffectiveClock:
 
     wall, floor = dt.datetime.now(dt.UTC), moment(plan["issued"])
     try:
-        judged = standing(root, read_clock(), machine_id()).time
+        here = standing(root, read_clock(), machine_id())
     except BundleError as error:
         _log.warning("nothing leaves this site: %s", error)
         return EffectiveClock(max(wall, floor), suspect=True)
+    judged = here.time
     if judged.suspect:
         _log.warning("nothing leaves this site: its clock is ahead of what was signed; install a newer bundle")
-        return EffectiveClock(max(judged.now, floor), suspect=True)
-    return EffectiveClock(max(wall, judged.now, floor), suspect=False)
+        return EffectiveClock(max(judged.now, floor), True, here.state)
+    return EffectiveClock(max(wall, judged.now, floor), False, here.state)

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 from hybrid.errors import InputError
 from hybrid.evidence.commitment import BodyKeys
+from hybrid.evidence.head import remembered
 from hybrid.evidence.log import EvidenceLog
 from hybrid.gateway.chain import Chain, wanted
 from hybrid.gateway.clock import effective_clock
@@ -77,6 +78,7 @@ class Gateway:
         suspect: Callable[[], bool] = lambda: False,
         engines: Mapping[Wanted, Engine] | None = None,
         peers: Mapping[str, str] | None = None,
+        head: tuple[int, bytes] | None = None,
     ) -> None:
         """Open the release's table, keys, log and engines.
 
@@ -86,6 +88,7 @@ class Gateway:
             suspect: says that the clock is not to be believed; then nothing leaves the site.
             engines: further engines (the region's), which take precedence over those on onnxruntime.
             peers: site to `https://host:port`; by default `gateway/peers.json` under the root.
+            head: size and root of the log that the box remembers; a shorter log, or another one, refuses.
         """
         plan = release.site_plan
         self.table = Table.of(plan["table"])
@@ -100,7 +103,7 @@ class Gateway:
         index_stores(release, self.table)
         self.engines = engines_for(release, here, knowledge=release.root / "knowledge") | given
         evidence = release.root / "evidence"
-        self.log = EvidenceLog.open(evidence, origin=plan["site"], key=self.identity.log, now=clock)
+        self.log = EvidenceLog.open(evidence, origin=plan["site"], key=self.identity.log, now=clock, head=head)
         self.journal = Journal(
             self.log, BodyKeys(evidence, clock), self.disk, plan["site"], plan["planDigest"], plan["epoch"], clock
         )
@@ -121,7 +124,8 @@ class Gateway:
 
             identity = read_identity(release.root / "identity")
             engines = region_engines(region, release.site_plan, identity, clock)
-        return cls(release, clock=clock, suspect=lambda: clock.suspect, engines=engines)
+        head = remembered(clock.state.log) if clock.state else None
+        return cls(release, clock=clock, suspect=lambda: clock.suspect, engines=engines, head=head)
 
     def _transport(self, peers: Mapping[str, str], suspect: Callable[[], bool]) -> Transport | None:
         if not peers:

@@ -39,22 +39,28 @@ def test_only_builtin_modules_are_used() -> None:
 
 
 @pytest.mark.debian("systemd")
-def test_the_unit_is_hardened(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["hybrid-site.service", "hybrid-time.service", "hybrid-time.timer"])
+def test_the_units_are_hardened(tmp_path: Path, name: str) -> None:
     template = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
-    text = (ROLE / "templates/hybrid-site.service.j2").read_text()
     facts = defaults() | {
         "ansible_managed": "test",
         "edge_site_command": "/bin/true",
         "edge_site_peers": ["10.0.0.0/8"],
     }
-    unit = tmp_path / "hybrid-site.service"
-    unit.write_text(template.from_string(text).render(facts))
-    assert "IPAddressAllow=localhost 10.0.0.0/8\n" in unit.read_text()
+    for file in ROLE.glob("templates/hybrid-*.j2"):  # a timer is verified beside its service
+        (tmp_path / file.stem).write_text(template.from_string(file.read_text()).render(facts))
+    unit = tmp_path / name
+    assert name != "hybrid-site.service" or "IPAddressAllow=localhost 10.0.0.0/8\n" in unit.read_text()
+    if name.endswith(".service"):
+        hardened(unit)
+    verified = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
+    assert name.split(".")[0] not in verified.stderr, verified.stderr
+
+
+def hardened(unit: Path) -> None:
     command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", str(unit)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout[-400:]
-    verified = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
-    assert "hybrid-site" not in verified.stderr, verified.stderr
 
 
 @pytest.mark.slow

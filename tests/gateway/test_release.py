@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,10 +11,17 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bundles.install import keep_time, standing
+from bundles.release import open_release
+from bundles.trust.clock import read_clock
+from bundles.trust.state import machine_id
+from hybrid.errors import EvidenceError
 from hybrid.evidence.audit import verify_log
 from hybrid.evidence.commitment import BodyKeys
+from hybrid.evidence.head import continued
 from hybrid.evidence.log import EvidenceLog
 from hybrid.gateway.journal import Journal
+from hybrid.gateway.service import Gateway
 from tests.support.boxes import an_installed_box, ask, serving
 from tests.support.gateway import ORIGIN, Clock, a_key, records, wait_for
 
@@ -83,3 +91,15 @@ def test_a_port_in_use_is_a_clear_error_and_begins_no_log(installed: Path, tmp_p
         serve(installed, port=taken.getsockname()[1])
 
     assert records(installed) == before
+
+
+def test_a_service_whose_log_was_deleted_does_not_start(tmp_path: Path) -> None:
+    """Attack: the evidence is deleted while the service is down. Root saw its head; the service begins no new one."""
+    root = an_installed_box(tmp_path)
+    asyncio.run(Gateway.of(open_release(root)).close())
+    here = standing(root, read_clock(), machine_id())
+    assert keep_time(here, continued(here)).log is not None
+    shutil.rmtree(root / "evidence")
+
+    with pytest.raises(EvidenceError, match="were signed"):
+        Gateway.of(open_release(root))

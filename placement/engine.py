@@ -45,9 +45,9 @@ def plan(
     instance = instance_of(problem)
     held = None if current is None else places(current)
     name, solve = (exact.NAME, _proven) if is_small(problem) else (large.NAME, _searched)
-    solution = _looked_again(instance, solve(instance, held, watch))
+    solution = looked_again(instance, solve(instance, held, watch))
     if held is not None and rebalance is not None and not watch.is_stopped:
-        solution = cheaper(instance, solution, _looked_again(instance, solve(instance, None, watch)), rebalance)
+        solution = cheaper(instance, solution, looked_again(instance, solve(instance, None, watch)), rebalance)
     watch.show(Progress("explaining", 0.0))
     reasons = _reasons(instance, solution, watch, is_explained=is_explained)
     if solution.impossible is not None and all(reason.kind == "impossible" for reason in reasons.values()):
@@ -55,7 +55,7 @@ def plan(
     return assemble(instance, solution, reasons, name)
 
 
-def _looked_again(instance: Instance, solution: Solution) -> Solution:
+def looked_again(instance: Instance, solution: Solution) -> Solution:
     """Return a solution with all that a search missed, or a proof that was stopped did not reach, and that still fits.
 
     The bound stays one: it holds for all plans that serve those who were served, and so for those that serve more.

@@ -156,6 +156,13 @@ def tally(instance: Instance, choices: Mapping[str, Choice], failures: Iterable[
     return total
 
 
+def taken(workload: Workload, choice: Choice) -> Tally:
+    """Return what one workload takes."""
+    total = Tally()
+    _add(total, workload, choice)
+    return total
+
+
 def _touched(instance: Instance, choices: Mapping[str, Choice], losses: Collection[Loss]) -> dict[Loss, list[str]]:
     """Return who is touched by each of these losses."""
     found: dict[Loss, list[str]] = {}

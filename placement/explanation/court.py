@@ -16,6 +16,7 @@ from placement.exact.reach import is_small
 from placement.explanation.ledger import EMPTY, Ledger, Room, added_cost
 from placement.explanation.legal_relaxations import LEGAL
 from placement.explanation.oracle import MOST_STAGES, UnsureError, Way, best_way
+from placement.explanation.parts import a_way
 from placement.explanation.relaxations import relax
 from placement.explanation.worlds import Worlds
 from placement.instance import Instance, Workload, instance_of
@@ -190,6 +191,8 @@ class Bench:
         workload = self._under(change, problem, is_brief=True)
         graphs = workload.graphs[:1] if self.is_served and self.held is None else workload.graphs
         try:
+            if any_will_do and workload.pipeline.spec.split:
+                return a_way(problem, workload, self._room(), graphs)
             return best_way(problem, workload, self._room(), graphs, any_will_do=any_will_do)
         except UnsureError:
             return self._solved(change, replace(workload, graphs=graphs), any_will_do=any_will_do)

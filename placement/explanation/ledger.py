@@ -13,7 +13,7 @@ from placement.cost import egress_per_hour
 from placement.instance import Instance, Workload
 from placement.network import Hop
 from placement.problem import Problem
-from placement.solution import HOP_LIMIT, Choice, PoolLoad, routed, tally
+from placement.solution import HOP_LIMIT, Choice, PoolLoad, routed, taken, tally
 
 GroupKey = tuple[str, str]
 """A site and one of its hardware groups."""
@@ -34,6 +34,17 @@ class Room:
     def pool(self, key: PoolKey) -> PoolLoad | None:
         """Return what others take of a pool; None when nobody does."""
         return self.pools.get((key.site, key.hardware), {}).get(key)
+
+    def plus(self, workload: Workload, choice: Choice) -> Room:
+        """Return what is taken when a workload is served so, too."""
+        own, pools = taken(workload, choice), dict(self.pools)
+        for key, load in own.pools.items():
+            here = pools[key.site, key.hardware] = dict(pools.get((key.site, key.hardware), {}))
+            there = here.get(key, PoolLoad(load.pool))
+            wanted, stores = there.wanted + load.wanted, {**there.stores, **load.stores}
+            here[key] = PoolLoad(load.pool, load=there.load + load.load, wanted=wanted, stores=stores)
+        hops = {hop: self.hops.get(hop, Fraction(0)) + bits for hop, bits in own.hops.items()}
+        return Room(pools, {**self.hops, **hops})
 
 
 EMPTY = Room({}, {})
@@ -82,21 +93,12 @@ class Ledger:
 
     def put(self, name: str, choice: Choice) -> None:
         """Let a workload be served so from now on."""
-        before, own = self.without(name), tally(self.instance, {name: choice})
+        before = self.without(name)
         if name in self._own:
             self._readers.subtract(self._reads(name))
         self._own[name] = choice
         self._readers.update(self._reads(name))
-        pools = dict(before.pools)
-        for key, load in own.pools.items():
-            here = pools[key.site, key.hardware] = dict(pools.get((key.site, key.hardware), {}))
-            there = here.get(key, PoolLoad(load.pool))
-            wanted, stores = there.wanted + load.wanted, {**there.stores, **load.stores}
-            here[key] = PoolLoad(load.pool, load=there.load + load.load, wanted=wanted, stores=stores)
-        hops = {**before.hops}
-        for hop, bits in own.hops.items():
-            hops[hop] = hops.get(hop, Fraction(0)) + bits
-        self._whole = Room(pools, hops)
+        self._whole = before.plus(self.instance.workloads[name], choice)
 
 
 def _grouped(pools: Mapping[PoolKey, PoolLoad]) -> dict[GroupKey, dict[PoolKey, PoolLoad]]:

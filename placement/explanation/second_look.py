@@ -1,6 +1,7 @@
 """Before anything is called unplaceable the oracle is asked once more: a search may have missed what fits.
 
-A proof that somebody stopped has more to look for: those of whom it had not come to think.
+A proof that somebody stopped has more to look for: those of whom it had not come to think. Whoever may be split is
+served whole by a search, and in parts here.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Collection, Mapping
 
 from placement.explanation.ledger import Ledger
 from placement.explanation.oracle import UnsureError, best_way
+from placement.explanation.parts import a_way
 from placement.instance import Instance
 from placement.solution import Choice
 
@@ -35,8 +37,9 @@ def second_look(
         assert ledger is not None
         workload = workloads[name]
         graphs = workload.graphs[:1] if name in found else workload.graphs
+        look = a_way if workload.pipeline.spec.split else best_way
         try:
-            way = best_way(instance.problem, workload, ledger.without(name), graphs)
+            way = look(instance.problem, workload, ledger.without(name), graphs)
         except UnsureError:
             continue
         if way is not None:

@@ -126,20 +126,23 @@ def stage(
         TrustError: a blob has other bytes than were signed; it was not kept.
     """
     sweep(box)
-    wanted = estimate(box, bundle)
-    if wanted.free_bytes < wanted.needed_bytes:
-        raise SpaceError(
-            "SPACE", f"needs {wanted.needed_bytes / 1e6:.0f} MB, {wanted.free_bytes / 1e6:.0f} MB are free",
-            advice="free space on the box and install again", safe="nothing was written, what runs goes on running",
-        )  # fmt: skip
+    estimation.require_room(estimate(box, bundle))
     store = Store(box)
-    written = sum(_copy(store, bundle, name, advance) for name in bundle.blobs)
-    name = None
-    if wheels := _wheels(bundle):
-        name = _runtime_name(bundle)
-        make_folders(box.runtimes)
-        written += runtime.unpack(box, {wheel: box.blob(blob.digest) for wheel, blob in wheels.items()}, name)
-    return _record(box, bundle, name, written, now)
+    written = sum(_copy(store, bundle, name, advance) for name in bundle.medium.in_order(bundle.blobs))
+    made = _unpack(box, bundle)
+    return _record(box, bundle, made, written + (made.written if made else 0), now)
+
+
+def _unpack(box: Box, bundle: VerifiedBundle) -> runtime.Unpacked | None:
+    """Unpack the bundle's runtime unless it is there as some release of this box recorded it; None: it has none."""
+    wheels = {wheel: box.blob(blob.digest) for wheel, blob in _wheels(bundle).items()}
+    if not wheels:
+        return None
+    name = _runtime_name(bundle)
+    make_folders(box.runtimes)
+    records = [load(box, number) for number in numbers(box)]
+    known = {record.runtime_files for record in records if record.runtime == name and record.runtime_files}
+    return runtime.unpack(box, wheels, name, cap=bundle.manifest.unpacked, known=known)
 
 
 def sweep(box: Box) -> None:

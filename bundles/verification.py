@@ -8,7 +8,7 @@
 6. The bundle manifest is the signed one, and names exactly the signed components, plan, bill and versions.
 7. Nothing in it is revoked or below the security floor.
 8. The gate: it is for this site, jurisdiction and machine; residency at the door agrees.
-9. The medium holds exactly the blobs that are named, in their lengths.
+9. The medium holds exactly the blobs that are named, in their lengths; a part of a split bundle is one of this bundle.
 10. Every blob has its digest: here with `check_blobs`, on install while it is copied.
 
 Bytes are compared with a signed digest before they are parsed; only index, OCI manifests and TUF envelopes are read
@@ -127,6 +127,8 @@ def verify(medium: Medium, trust: Trust) -> VerifiedBundle:
     _not_revoked(verified, trust.state)  # 7
     _gate(verified, trust)  # 8
     _exactly(medium, sizes, named, index)  # 9
+    if medium.part is not None and medium.part.bundle != verified.digest:
+        raise MediumError("PARTS", f"parts.json is of bundle {medium.part.bundle[:19]}", advice=_DAMAGED)
     return verified
 
 

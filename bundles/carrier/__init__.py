@@ -1,0 +1,40 @@
+"""Opens what a bundle lies on: a folder, or one `.tar` that is read without being unpacked.
+
+Rooms: `nouns` (an entry, a file open for reading, what every carrier can do) · `folder` · `tar`. A carrier says which
+names it holds and opens one of them; whether those names belong to a bundle is the medium's to judge. It follows no
+link, opens no device and waits for no pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from bundles.carrier.folder import Folder
+from bundles.carrier.nouns import Carrier, refuse
+from bundles.carrier.tar import Tar
+
+__all__ = ["Carrier", "open_carrier"]
+
+
+def open_carrier(path: Path) -> Carrier:
+    """Open `path`, once, as what it is.
+
+    Raises:
+        MediumError: a link, a device or a pipe.
+        FileNotFoundError: nothing is there.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        if path.is_symlink():
+            raise refuse("SYMLINK", f"{path} is a link") from None
+        raise
+    kind = stat.S_IFMT(os.fstat(handle).st_mode)
+    if kind == stat.S_IFDIR:
+        return Folder(handle)
+    if kind == stat.S_IFREG:
+        return Tar(handle)
+    os.close(handle)
+    raise refuse("DEVICE", f"{path} is neither a folder nor a file")

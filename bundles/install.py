@@ -23,6 +23,7 @@ from bundles.release import Check, Release
 from bundles.retention import Cleaned
 from bundles.store import write_durably
 from bundles.trust.clock import EffectiveTime, Reading, effective_time, raised
+from bundles.trust.expiry import Expiry, expiry_of
 from bundles.trust.metadata import TrustedBundles, drift_of
 from bundles.trust.state import LogHead, State, StateCopies
 from bundles.verification import Residency, Trust, VerifiedBundle, verify
@@ -38,6 +39,10 @@ class Standing:
     root: bytes
     time: EffectiveTime
     reading: Reading
+
+    def expiry(self) -> Expiry:
+        """Return how fresh the metadata of what is installed is."""
+        return expiry_of(self.root, self.box.trust / "metadata", self.time.now)
 
     def trust(self, residency: Residency | None = None) -> Trust:
         """Return what this box verifies a medium with."""
@@ -102,13 +107,13 @@ def install(
         state = _commit(here, bundle)
         release.switch(box, record)
         checked += _health(box, state, health)
-        return Outcome(record, before, checked, here.time, retention.clean(box, state))
+        return Outcome(record, before, checked, here.time, retention.clean(box))
 
 
 def clean(here: Standing, *, dry_run: bool = False) -> Cleaned:
     """Remove every release but the one that serves, the one to go back to and the newest, with what only it needed."""
     with release.locked(here.box):
-        return retention.clean(here.box, _again(here).state, dry_run=dry_run)
+        return retention.clean(_again(here).box, dry_run=dry_run)
 
 
 def keep_time(here: Standing, log: LogHead | None = None) -> State:

@@ -160,7 +160,9 @@ class ReleaseRecord(Noun):
 
     Attributes:
         files: logical path -> blob. `wheels` are not among them.
+        runtime: the digest that names the runtime; `runtime_files` the digest of the list of its files.
         written: bytes this install wrote; `previous` the number to roll back to.
+        expired: role -> when its signatures had run out before this install, which the policy `excused_by` let pass.
     """
 
     api_version: Literal["hybrid/v1"] = "hybrid/v1"
@@ -175,8 +177,11 @@ class ReleaseRecord(Noun):
     files: dict[str, Installed]
     wheels: dict[str, Installed]
     runtime: Digest | None = None
+    runtime_files: Digest | None = None
     versions: dict[str, int]
     nonce: str
     installed: Moment
     previous: int | None = None
     written: int = 0
+    expired: dict[str, Moment] = {}
+    excused_by: Literal["warn", "grace"] | None = None

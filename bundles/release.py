@@ -16,17 +16,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bundles import estimate as estimation
 from bundles import runtime
 from bundles.document import canonical, parse, read, stamp
-from bundles.errors import GateError, InputError, SpaceError, StateError
+from bundles.errors import GateError, InputError, StateError
+from bundles.estimate import Estimate
 from bundles.layout import Box
 from bundles.nouns import Installed, ReleaseRecord
 from bundles.store import Store, make_folders, sync_folder, write_durably
 from bundles.trust.state import Installed as InstalledState
 from bundles.trust.state import State
 from bundles.verification import MANIFEST_CAP, VerifiedBundle
-
-SPARE_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -56,21 +56,6 @@ class Release:
 
 
 Check = Callable[[Release], Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What an install would write, in bytes, and what is free."""
-
-    new_blobs: int
-    blobs_bytes: int
-    runtime_bytes: int
-    free_bytes: int
-
-    @property
-    def needed_bytes(self) -> int:
-        """Bytes that must be free, with a spare for metadata."""
-        return self.blobs_bytes + self.runtime_bytes + SPARE_BYTES
 
 
 @contextmanager
@@ -106,14 +91,8 @@ def current_number(box: Box) -> int | None:
 
 def estimate(box: Box, bundle: VerifiedBundle) -> Estimate:
     """Return what installing `bundle` would write."""
-    store = Store(box)
-    new = {name: size for name, size in bundle.blobs.items() if not store.has(name, size)}
-    wheels = _wheels(bundle)
-    there = not wheels or box.runtime(_runtime_name(bundle)).is_dir()
-    free = os.statvfs(box.root)
-    return Estimate(
-        len(new), sum(new.values()), 0 if there else bundle.manifest.unpacked, free.f_bavail * free.f_frsize
-    )
+    there = not _wheels(bundle) or box.runtime(_runtime_name(bundle)).is_dir()
+    return estimation.estimate(box, bundle, unpacked=there)
 
 
 def stage(
@@ -157,7 +136,7 @@ def sweep(box: Box) -> None:
 
 
 def candidate(box: Box, record: ReleaseRecord) -> Release:
-    """Return the staged release behind `record`, for checks before the switch; its blobs are hashed again."""
+    """Return the staged release behind `record`, for checks before the switch; all of it is hashed again."""
     return _open(box, record)
 
 
@@ -206,11 +185,11 @@ def previous(box: Box, state: State) -> int:
         GateError: there is none, it is revoked, or below the security floor.
     """
     here = current_number(box)
-    record = _load(box, here) if here is not None else None
+    record = load(box, here) if here is not None else None
     if record is None or record.previous is None or not box.release(record.previous).is_file():
         raise GateError("NO-PREVIOUS", "no earlier release is recorded here", advice="install a bundle instead",
                         safe="what runs goes on running")  # fmt: skip
-    earlier = _load(box, record.previous)
+    earlier = load(box, record.previous)
     floor = state.min_security_version
     revoked = {earlier.bundle_digest, *(file.digest for file in earlier.files.values())} & set(state.revoked)
     if earlier.security_version < floor or revoked:
@@ -228,24 +207,31 @@ def open_release(root: Path, number: int | None = None) -> Release:
 
     Raises:
         InputError: nothing is installed.
-        StateError: a blob is missing or damaged.
+        StateError: a blob or a file of the runtime is missing or damaged.
     """
     box = Box(root.resolve())
     chosen = current_number(box) if number is None else number
     if chosen is None:
         raise InputError("NOT-INSTALLED", f"no release is installed under {root}", advice="hybrid site install MEDIUM")
-    return _open(box, _load(box, chosen))
+    return _open(box, load(box, chosen))
 
 
 def _open(box: Box, record: ReleaseRecord) -> Release:
     store = Store(box)
+    if record.runtime:
+        runtime.intact(box.runtime(record.runtime), record.runtime_files)
     files = {path: store.rehash(file.digest) for path, file in record.files.items()}
     plan = parse(store.rehash(record.site_plan.digest).read_bytes(), what="site plan", cap=MANIFEST_CAP)
     return Release(box.root, record.number, record.bundle_digest, record.site, record.epoch, plan,
                    record.site_plan.digest, files, record)  # fmt: skip
 
 
-def _load(box: Box, number: int) -> ReleaseRecord:
+def load(box: Box, number: int) -> ReleaseRecord:
+    """Return the record of release `number`.
+
+    Raises:
+        StateError: there is none.
+    """
     file = box.release(number)
     if not file.is_file():
         raise StateError("RELEASE", f"release {number} has no record", advice="install its bundle again")
@@ -256,7 +242,7 @@ def _copy(store: Store, bundle: VerifiedBundle, name: str, advance: Callable[[fl
     size = bundle.blobs[name]
     if store.has(name, size):
         try:
-            store.rehash(name)
+            store.rehash(name, bundle.sha384.get(name))
         except StateError:
             store.forget(name)
         else:
@@ -264,7 +250,7 @@ def _copy(store: Store, bundle: VerifiedBundle, name: str, advance: Callable[[fl
                 advance(size)
             return 0
     with bundle.medium.open_blob(name) as source:
-        return store.put(name, size, source, advance=advance)
+        return store.put(name, size, source, sha384=bundle.sha384.get(name), advance=advance)
 
 
 def _wheels(bundle: VerifiedBundle) -> dict[str, Any]:
@@ -275,17 +261,26 @@ def _runtime_name(bundle: VerifiedBundle) -> str:
     return runtime.runtime_digest({wheel: blob.digest for wheel, blob in _wheels(bundle).items()})
 
 
-def _record(box: Box, bundle: VerifiedBundle, name: str | None, written: int, now: datetime) -> ReleaseRecord:
+def _record(
+    box: Box, bundle: VerifiedBundle, made: runtime.Unpacked | None, written: int, now: datetime
+) -> ReleaseRecord:
+    """Return the release's record; a bundle that carries no runtime goes on with the one that serves."""
     manifest = bundle.manifest
     entries = {path: Installed(digest=blob.digest, size=blob.size) for path, blob in bundle.files.items()}
     here = current_number(box)
-    before = here if here != manifest.number else _load(box, manifest.number).previous
+    serving = load(box, here) if here is not None else None
+    before = here if serving is None or here != manifest.number else serving.previous
+    wheels = {path: item for path, item in entries.items() if path.startswith("runtime/")}
+    kept = serving if made is None else None
     return ReleaseRecord(
         number=manifest.number, site=manifest.site, bundle_digest=bundle.digest, epoch=manifest.epoch,
         security_version=manifest.security_version, nonce=manifest.nonce, versions=dict(bundle.versions),
         site_plan=Installed(digest=manifest.site_plan.digest, size=manifest.site_plan.size),
         bill=Installed(digest=manifest.bill.digest, size=manifest.bill.size),
-        files={path: item for path, item in entries.items() if not path.startswith("runtime/")},
-        wheels={path: item for path, item in entries.items() if path.startswith("runtime/")},
-        runtime=name, installed=stamp(now), previous=before, written=written,
+        files={path: item for path, item in entries.items() if path not in wheels},
+        wheels=kept.wheels if kept else wheels,
+        runtime=_runtime_name(bundle) if made else kept.runtime if kept else None,
+        runtime_files=made.files if made else kept.runtime_files if kept else None,
+        installed=stamp(now), previous=before, written=written, expired=dict(bundle.expired),
+        excused_by=bundle.expiry.policy if bundle.expired and bundle.expiry.policy != "deny" else None,
     )  # fmt: skip

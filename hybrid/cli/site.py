@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from hybrid.cli import box
+from hybrid.cli import box, installing
 from hybrid.cli.box import ROOT, DryRun, RootOption, standing_of
-from hybrid.cli.console import Output, OutputOption, emit, err, next_step, out, progress, table
-
-if TYPE_CHECKING:
-    from bundles.install import Outcome
-    from bundles.release import Estimate
-    from bundles.verification import VerifiedBundle
+from hybrid.cli.console import Output, OutputOption, emit, err, next_step, out
 
 app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="At the site: enrol, install, serve, roll back, look."
 )
 
+app.command()(installing.install)
+app.command()(installing.clean)
+app.command()(box.status)
 app.command("keep-time")(box.keep_time)
 
 
@@ -76,67 +73,6 @@ def enrol(
     if done.suspect:
         err().print("the clock is far ahead of what the seed was signed at: it is not believed until a bundle shows it")
     next_step("bring the request home; headquarters asks you for the fingerprint by telephone")
-
-
-@app.command()
-def install(
-    medium: Annotated[Path, typer.Argument(help="The bundle's folder on the medium.")],
-    root: RootOption = ROOT,
-    golden: Annotated[
-        bool, typer.Option(help="Compare the staged release's answers with headquarters' before it serves.")
-    ] = True,
-    dry_run: DryRun = False,
-    output: OutputOption = Output.text,
-) -> None:
-    """Verify the bundle, copy it in, check it, and make it the release that serves, in one switch."""
-    from bundles.install import install as put
-    from bundles.medium import Medium
-    from bundles.release import estimate
-    from bundles.verification import verify
-    from hybrid.carry.door import residency_at
-    from hybrid.carry.golden import check
-
-    here = standing_of(root)
-    residency = residency_at(here.time.now)
-    with Medium(medium) as opened:
-        if dry_run:
-            bundle = verify(opened, here.trust(residency))
-            wanted = estimate(here.box, bundle)
-            emit(output, _planned(bundle, wanted), lambda: _announce(bundle, wanted))
-            return
-        shown = sum(opened.survey().values())
-        with progress("verifying and copying", total=shown) as advance:
-            done = put(
-                here, opened, residency=residency, golden=check if golden else None, advance=advance,
-                announce=_announce if output is Output.text else None,
-            )  # fmt: skip
-    emit(output, _outcome(done), lambda: _print_outcome(done))
-    next_step(f"hybrid site serve --root {root}")
-
-
-@app.command()
-def status(root: RootOption = ROOT, output: OutputOption = Output.text) -> None:
-    """Show who this box is, what serves, what it could go back to, and whether its clock and state are sound."""
-    from bundles.document import stamp
-    from bundles.release import current_number, numbers, open_release
-
-    here = standing_of(root)
-    number = current_number(here.box)
-    release = open_release(root) if number is not None else None
-    state = here.state
-    data: dict[str, Any] = {
-        "site": here.enrolment.site, "boxId": here.enrolment.box_id, "environment": here.enrolment.environment,
-        "release": number, "bundleDigest": release.bundle_digest if release else None,
-        "epoch": release.epoch if release else None, "previous": release.record.previous if release else None,
-        "releases": numbers(here.box), "effectiveTime": stamp(here.time.now), "clockSuspect": here.time.suspect,
-        "minSecurityVersion": state.min_security_version, "stateSequence": state.sequence,
-        "runtime": release.record.runtime if release else None, "files": len(release.files) if release else 0,
-    }  # fmt: skip
-    emit(
-        output,
-        data,
-        lambda: table("", ("", ""), [(name, "-" if value is None else value) for name, value in data.items()]),
-    )
 
 
 @app.command()
@@ -203,38 +139,3 @@ def _card(given: str) -> str:
     text = file.read_text() if len(given) < 200 and file.is_file() else given
     found = re.search(r"(?:[0-9a-fA-F]{8}\s*){8}", text)
     return found[0] if found else given
-
-
-def _planned(bundle: VerifiedBundle, wanted: Estimate) -> dict[str, Any]:
-    manifest = bundle.manifest
-    return {
-        "verified": True, "site": manifest.site, "number": manifest.number, "bundleDigest": bundle.digest,
-        "epoch": manifest.epoch, "issued": manifest.issued, "newBlobs": wanted.new_blobs,
-        "bytesToCopy": wanted.blobs_bytes, "bytesToUnpack": wanted.runtime_bytes, "bytesFree": wanted.free_bytes,
-    }  # fmt: skip
-
-
-def _announce(bundle: VerifiedBundle, wanted: Estimate) -> None:
-    manifest = bundle.manifest
-    print(
-        f"verified: bundle {manifest.number} for {manifest.site}, epoch {manifest.epoch}, signed {manifest.issued}\n"
-        f"to copy {wanted.blobs_bytes / 1e6:.1f} MB, to unpack {wanted.runtime_bytes / 1e6:.1f} MB, "
-        f"{wanted.free_bytes / 1e6:.0f} MB free",
-        file=sys.stderr,
-    )
-
-
-def _outcome(done: Outcome) -> dict[str, Any]:
-    record = done.record
-    return {
-        "release": record.number, "before": done.before, "bundleDigest": record.bundle_digest, "epoch": record.epoch,
-        "written": record.written, "runtime": record.runtime, "files": sorted(record.files),
-        "checked": list(done.checked), "clockSuspect": done.time.suspect,
-    }  # fmt: skip
-
-
-def _print_outcome(done: Outcome) -> None:
-    record = done.record
-    was = f"; release {done.before} stays to go back to" if done.before not in (None, record.number) else ""
-    checked = f", {', '.join(done.checked)}" if done.checked else ""
-    out().print(f"release {record.number} serves ({record.written / 1e6:.1f} MB written{checked}){was}", markup=False)

@@ -1,0 +1,131 @@
+"""Keeps what serves and what it would go back to, and removes every other release with what only it needed.
+
+Kept are the release that serves, the one recorded before it, the newest one (the floor of the anti-rollback state is
+derived from it) and any that a running process holds. Records go first and blobs after: a cut leaves blobs that
+nobody names, which the next clean removes, and never a release without its blobs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundles import release, runtime
+from bundles.document import canonical
+from bundles.errors import StateError
+from bundles.layout import Box
+from bundles.nouns import ReleaseRecord
+from bundles.store import sync_folder
+
+_DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What was removed, or would be: numbers of releases, digests of blobs and runtimes, and the bytes they took."""
+
+    releases: tuple[int, ...]
+    blobs: tuple[str, ...]
+    runtimes: tuple[str, ...]
+    freed_bytes: int
+
+
+@contextmanager
+def in_use(served: release.Release) -> Iterator[None]:
+    """Hold a release while a process serves it, so that nobody cleans it away underneath.
+
+    Raises:
+        StateError: it was removed just now.
+    """
+    try:
+        handle = os.open(Box(served.root).release(served.number), os.O_RDONLY)
+    except FileNotFoundError:
+        raise _gone(served.number) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise _gone(served.number) from None
+    finally:
+        os.close(handle)
+
+
+def clean(box: Box, *, dry_run: bool = False) -> Cleaned:
+    """Remove what is kept for nobody; the install lock is held. With `dry_run` say what that would be.
+
+    Raises:
+        StateError: the record of a release that stays cannot be read: then nothing is removed.
+    """
+    held = _kept(box)
+    records = {number: release.load(box, number) for number in held}
+    named = {name for record in records.values() for name in referenced(record)}
+    gone = sorted(
+        int(path.name) for path in _children(box.releases) if path.name.isdigit() and int(path.name) not in held
+    )
+    runtimes = [path for path in _children(box.runtimes) if not path.name.startswith(".") and _name(path) not in named]
+    blobs = [path for folder in _children(box.store) for path in _children(folder) if _name(path) not in named]
+    freed = sum(path.stat().st_size for path in blobs) + sum(_size(path) for path in runtimes)
+    if not dry_run:
+        for number in gone:
+            _forget(box, number)
+        for path in blobs:
+            path.unlink(missing_ok=True)
+        for path in runtimes:
+            runtime.discard(path)
+    return Cleaned(tuple(gone), tuple(map(_name, blobs)), tuple(map(_name, runtimes)), freed)
+
+
+def referenced(record: ReleaseRecord) -> set[str]:
+    """Return every digest that a release's record names, whatever it names it for."""
+    return {found.decode() for found in _DIGEST.findall(canonical(record))}
+
+
+def _kept(box: Box) -> set[int]:
+    numbers = release.numbers(box)
+    held = {number for number in numbers if _is_held(box, number)} | set(numbers[-1:])
+    current = release.current_number(box)
+    if current is None:
+        return held
+    before = release.load(box, current).previous
+    return held | {current} | {number for number in numbers if number == before}
+
+
+def _is_held(box: Box, number: int) -> bool:
+    with box.release(number).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _forget(box: Box, number: int) -> None:
+    """Remove a release's record, which makes it one, and then its folder."""
+    record = box.release(number)
+    record.unlink(missing_ok=True)
+    sync_folder(record.parent)
+    for path in record.parent.iterdir():
+        path.unlink()
+    record.parent.rmdir()
+    sync_folder(box.releases)
+
+
+def _children(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _name(path: Path) -> str:
+    return f"sha256:{path.name}"
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*"))
+
+
+def _gone(number: int) -> StateError:
+    return StateError("RELEASE", f"release {number} was removed while it was opened", advice="start the service again")

@@ -6,7 +6,6 @@ carrier. So signing on several machines is: build, carry the request round, buil
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -20,8 +19,8 @@ from bundles.bill import bill_of
 from bundles.document import Noun, canonical, digest, plain, read, stamp, unstamp
 from bundles.errors import InputError
 from bundles.nouns import BundleManifest, Component, Named, PlanKey, Requirement, SitePlan
-from bundles.store import CHUNK, sync_tree, write_durably
-from bundles.trust.repository import Repository
+from bundles.store import CHUNK, Hashing, sync_tree, write_durably
+from bundles.trust.repository import Repository, signed_target
 from bundles.trust.stock import CryptoSigner, TargetFile
 from bundles.verification import bundle_wrapper
 
@@ -86,6 +85,7 @@ class _Blobs:
     """The blobs of a carrier under construction."""
 
     folder: Path
+    sha384: bool
     sizes: dict[str, int] = field(default_factory=dict)
 
     def add(self, data: bytes, media_type: str, **annotations: str) -> oci.Descriptor:
@@ -96,8 +96,8 @@ class _Blobs:
         return blob
 
     def copy(self, source: Path, media_type: str, advance: Callable[[float], None] | None) -> oci.Descriptor:
-        """Copy a file in, hashing on the way."""
-        sha, size, temp = hashlib.sha256(), 0, self.folder / ".copy"
+        """Copy a file in, hashing on the way; with SHA-384 too where the profile asks for it."""
+        sha, size, temp = Hashing("" if self.sha384 else None), 0, self.folder / ".copy"
         with source.open("rb") as file, temp.open("wb") as target:
             while piece := file.read(CHUNK):
                 sha.update(piece)
@@ -105,10 +105,15 @@ class _Blobs:
                 size += len(piece)
                 if advance:
                     advance(len(piece))
-        blob = oci.Descriptor(media_type=media_type, digest=f"sha256:{sha.hexdigest()}", size=size)
+        more = {layout.SHA384_ANNOTATION: sha.sha384} if self.sha384 else None
+        blob = oci.Descriptor(media_type=media_type, digest=sha.digest, size=size, annotations=more)
         temp.rename(self._path(blob.digest))
         self.sizes[blob.digest] = size
         return blob
+
+    def read(self, name: str) -> bytes:
+        """Return a small blob that was added."""
+        return self._path(name).read_bytes()
 
     def _path(self, name: str) -> Path:
         return self.folder / name.removeprefix("sha256:")
@@ -134,7 +139,7 @@ def assemble(
     shutil.rmtree(part, ignore_errors=True)
     (part / "blobs" / "sha256").mkdir(parents=True)
     try:
-        blobs = _Blobs(part / "blobs" / "sha256")
+        blobs = _Blobs(part / "blobs" / "sha256", "sha384" in repository.record.quorum.hashes)
         built, entries = _build(cargo, repository, blobs, issued, list(signers), advance)
         if not built.lacking:
             _finish(part, repository, cargo.site, blobs, entries)
@@ -152,11 +157,12 @@ def _build(
     files, components, entries = _components(cargo, blobs, advance)
     needs = _needs(cargo)
     record = _numbered(cargo, repository, files, needs, issued)
-    targets = {item.target: TargetFile(item.size, {"sha256": item.digest[7:]}, item.target) for item in components}
+    quorum = repository.record.quorum
+    targets = {item.target: signed_target(item.target, blobs.read(item.digest), quorum) for item in components}
     plan = canonical(_site_plan(cargo, record))
     bill = bill_of(cargo.site, record.issued, files)
     plan_blob, bill_blob = blobs.add(plan, oci.SITEPLAN), blobs.add(bill, "application/vnd.cyclonedx+json")
-    targets[layout.plan_target(cargo.site)] = _target(layout.plan_target(cargo.site), plan_blob)
+    targets[layout.plan_target(cargo.site)] = signed_target(layout.plan_target(cargo.site), plan, quorum)
     delegated = _by_role(repository, cargo.site, targets)
     versions = {
         role: repository.next_version(role, found, unstamp(record.issued, what="issued"))
@@ -174,7 +180,7 @@ def _build(
     wrapper = bundle_wrapper(bundle, plan, bill)
     blobs.add(wrapper, oci.MANIFEST)
     entries.append(oci.tagged(wrapper, oci.BUNDLE, layout.BUNDLE_TAG))
-    _draft(repository, cargo.site, delegated, bundle, bill_blob, unstamp(record.issued, what="issued"))
+    _draft(repository, cargo.site, delegated, bundle, bill, unstamp(record.issued, what="issued"))
     repository.sign(signers)
     lacking = {role: lacks for role in repository.drafts() if (lacks := repository.lacking(role))}
     if not lacking:
@@ -289,10 +295,6 @@ def _site_plan(cargo: Cargo, record: BuildRecord) -> SitePlan:
     )  # fmt: skip
 
 
-def _target(path: str, blob: oci.Descriptor) -> TargetFile:
-    return TargetFile(blob.size, {"sha256": blob.digest.removeprefix("sha256:")}, path)
-
-
 def _by_role(repository: Repository, site: str, targets: Mapping[str, TargetFile]) -> dict[str, dict[str, TargetFile]]:
     """Return delegation -> its targets: models and runtime keep other sites' too, the site's own are only these."""
     found = {"models": repository.targets_of("models"), "runtime": repository.targets_of("runtime")}
@@ -305,13 +307,11 @@ def _by_role(repository: Repository, site: str, targets: Mapping[str, TargetFile
 
 def _draft(
     repository: Repository, site: str, delegated: dict[str, dict[str, TargetFile]], bundle: bytes,
-    bill: oci.Descriptor, issued: datetime,
+    bill: bytes, issued: datetime,
 ) -> None:  # fmt: skip
     """Draft the metadata of this bundle unless it is drafted or published already."""
-    ours = {
-        layout.bundle_target(site): _target(layout.bundle_target(site), oci.describe(bundle, oci.BUNDLE)),
-        layout.bill_target(site): _target(layout.bill_target(site), bill),
-    }
+    named = {layout.bundle_target(site): bundle, layout.bill_target(site): bill}
+    ours = {path: signed_target(path, data, repository.record.quorum) for path, data in named.items()}
     current = repository.draft("targets") or repository.published("targets")
     if current is None or any(current.signed.targets.get(path) != target for path, target in ours.items()):
         top = {**repository.targets_of("targets"), **ours}

@@ -13,6 +13,7 @@ BOX_ROOT = Path("/var/lib/hybrid")
 TUF_TAG = "tuf"
 BUNDLE_TAG = "bundle"
 PATH_ANNOTATION = "org.cncf.model.filepath"
+SHA384_ANNOTATION = "vnd.sovereign-hybrid.sha384"
 TITLE_ANNOTATION = "org.opencontainers.image.title"
 TAG_ANNOTATION = "org.opencontainers.image.ref.name"
 

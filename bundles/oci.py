@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bundles.document import Noun, canonical, digest
-from bundles.layout import PATH_ANNOTATION, TAG_ANNOTATION
+from bundles.layout import PATH_ANNOTATION, SHA384_ANNOTATION, TAG_ANNOTATION
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -41,6 +41,11 @@ class Descriptor(Noun):
         """The file path a component manifest gives this blob; empty when it gives none."""
         return (self.annotations or {}).get(PATH_ANNOTATION, "")
 
+    @property
+    def sha384(self) -> str:
+        """The SHA-384 (hex) that a component manifest of profile `cnsa2` gives this blob too; else empty."""
+        return (self.annotations or {}).get(SHA384_ANNOTATION, "")
+
 
 class Manifest(Noun):
     """One artifact: its type, its config, its blobs."""
@@ -68,8 +73,8 @@ def describe(data: bytes, media_type: str, **annotations: str) -> Descriptor:
 
 
 def with_path(blob: Descriptor, path: str) -> Descriptor:
-    """Return `blob` carrying the file path `path`."""
-    return blob.model_copy(update={"annotations": {PATH_ANNOTATION: path}})
+    """Return `blob` carrying the file path `path`, beside the annotations it has."""
+    return blob.model_copy(update={"annotations": {**(blob.annotations or {}), PATH_ANNOTATION: path}})
 
 
 def tagged(manifest: bytes, artifact_type: str, tag: str) -> Descriptor:

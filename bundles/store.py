@@ -72,6 +72,35 @@ def chunks(source: BinaryIO, limit: int) -> Iterator[bytes]:
         yield piece
 
 
+class Hashing:
+    """Hashes bytes as they pass: always with SHA-256, with SHA-384 too when one is expected (profile `cnsa2`)."""
+
+    def __init__(self, sha384: str | None = None) -> None:
+        """Expect `sha384` (hex); None expects none, and empty only computes one."""
+        self._sha256, self._sha384 = hashlib.sha256(), None if sha384 is None else hashlib.sha384()
+        self._wanted = sha384
+
+    def update(self, piece: bytes) -> None:
+        """Take the next bytes."""
+        self._sha256.update(piece)
+        if self._sha384:
+            self._sha384.update(piece)
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>` of what passed."""
+        return f"sha256:{self._sha256.hexdigest()}"
+
+    @property
+    def sha384(self) -> str:
+        """SHA-384 (hex) of what passed; empty when none was asked for."""
+        return self._sha384.hexdigest() if self._sha384 else ""
+
+    def holds(self, digest: str) -> bool:
+        """Return whether what passed is `digest`, and has the SHA-384 that is expected."""
+        return self.digest == digest and self.sha384 == (self._wanted or "")
+
+
 class Store:
     """The content-addressed store of a box."""
 
@@ -83,17 +112,20 @@ class Store:
         path = self._box.blob(digest)
         return path.is_file() and not path.is_symlink() and path.stat().st_size == size
 
-    def put(self, digest: str, size: int, source: BinaryIO, *, advance: Callable[[float], None] | None = None) -> int:
+    def put(
+        self, digest: str, size: int, source: BinaryIO, *, sha384: str | None = None,
+        advance: Callable[[float], None] | None = None,
+    ) -> int:  # fmt: skip
         """Copy `source` into the store in one pass and return the bytes written.
 
         Raises:
-            TrustError: length or SHA-256 differ; nothing stays.
+            TrustError: length, SHA-256 or the given `sha384` differ; nothing stays.
             OSError: the disk is full or fails; nothing stays.
         """
         path = self._box.blob(digest)
         make_folders(path.parent)
         temp = path.with_name(f".{path.name}.{os.getpid()}{_TEMP}")
-        sha, written = hashlib.sha256(), 0
+        sha, written = Hashing(sha384), 0
         try:
             handle = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o444)
             with os.fdopen(handle, "wb", buffering=0) as file:
@@ -103,7 +135,7 @@ class Store:
                     written += len(piece)
                     if advance:
                         advance(len(piece))
-                _compare(digest, size, sha.hexdigest(), written)
+                _compare(digest, size, sha, written)
                 os.fsync(file.fileno())
             temp.rename(path)
         except BaseException:
@@ -119,8 +151,8 @@ class Store:
             path.unlink(missing_ok=True)
         return len(found)
 
-    def rehash(self, digest: str) -> Path:
-        """Return the blob's path after hashing it again, as at every start of a service.
+    def rehash(self, digest: str, sha384: str | None = None) -> Path:
+        """Return the blob's path after hashing it again, as at every start of a service; with `sha384` if given.
 
         Raises:
             StateError: missing, or no longer the bytes that were installed.
@@ -129,6 +161,8 @@ class Store:
         try:
             with path.open("rb") as file:
                 found = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+                if sha384 and file.seek(0) == 0 and hashlib.file_digest(file, "sha384").hexdigest() != sha384:
+                    found = "other bytes by SHA-384"
         except FileNotFoundError:
             found = "missing"
         if found != digest:
@@ -151,8 +185,8 @@ def _write_all(file: BinaryIO, piece: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def _compare(digest: str, size: int, found: str, written: int) -> None:
-    if written != size or f"sha256:{found}" != digest:
+def _compare(digest: str, size: int, sha: Hashing, written: int) -> None:
+    if written != size or not sha.holds(digest):
         raise TrustError(
             "BLOB",
             f"blob {digest[:19]} on the medium has other bytes than were signed",

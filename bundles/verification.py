@@ -17,7 +17,6 @@ before that, by the strict reader.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,15 +28,17 @@ from bundles.document import DOCUMENT_CAP, digest, read, unstamp
 from bundles.errors import GateError, MediumError, TrustError
 from bundles.medium import Medium
 from bundles.nouns import BundleManifest, Component, Enrolment, SitePlan
-from bundles.store import chunks
+from bundles.store import Hashing, chunks
 from bundles.trust.metadata import METADATA_CAP, TrustedBundles, environment_of
 from bundles.trust.quorum import needs_compliance
 from bundles.trust.state import State
+from bundles.trust.stock import LengthOrHashMismatchError
 
 MANIFEST_CAP = 16 * 1024 * 1024
 ROOTS_CAP = 256
 TUF_CAP = 32 * 1024 * 1024
 _TUF_NAME = re.compile(r"[1-9][0-9]{0,5}\.root\.json|[a-z][a-z0-9-]{0,99}\.json")
+_SHA384 = re.compile(r"[0-9a-f]{96}")
 _ASK = "ask headquarters for a current medium"
 _DAMAGED = "do not use this medium; fetch it again from headquarters"
 _OWN = object()
@@ -67,7 +68,8 @@ class Trust:
 class VerifiedBundle:
     """A bundle whose metadata, manifest and plan are verified; its blobs are hashed as they are taken.
 
-    Only `verify` makes one. `files` is logical path -> blob; `blobs` is every blob a box keeps, digest -> size.
+    Only `verify` makes one. `files` is logical path -> blob; `blobs` is every blob a box keeps, digest -> size;
+    `sha384` gives those of them that profile `cnsa2` signed by SHA-384 too.
     """
 
     medium: Medium
@@ -78,6 +80,7 @@ class VerifiedBundle:
     metadata: Mapping[str, bytes]
     files: Mapping[str, oci.Descriptor]
     blobs: Mapping[str, int]
+    sha384: Mapping[str, str]
     versions: Mapping[str, int]
     digests: Mapping[str, str]
     issued: datetime
@@ -95,13 +98,14 @@ class VerifiedBundle:
             TrustError: a blob has other bytes than were signed.
         """
         for name, size in self.blobs.items():
-            sha = hashlib.sha256()
+            sha = Hashing(self.sha384.get(name))
             with self.medium.open_blob(name) as file:
                 for piece in chunks(file, size):
                     sha.update(piece)
                     if advance:
                         advance(len(piece))
-            _same(name, "sha256:" + sha.hexdigest(), "blob")
+            if not sha.holds(name):
+                raise TrustError("BLOB", f"blob: bytes are {sha.digest[:19]}, signed {name[:19]}", advice=_DAMAGED)
 
 
 def verify(medium: Medium, trust: Trust) -> VerifiedBundle:
@@ -121,7 +125,8 @@ def verify(medium: Medium, trust: Trust) -> VerifiedBundle:
     verified = VerifiedBundle(
         medium=medium, manifest=manifest, digest=digest(bundle), plan=plan,
         root=climbed.get(f"{trusted.root.version}.root.json", trust.root), metadata=climbed,
-        files=named.files, blobs=named.blobs, versions=trusted.versions(), digests=dict(trusted.digests),
+        files=named.files, blobs=named.blobs, sha384=named.sha384,
+        versions=trusted.versions(), digests=dict(trusted.digests),
         issued=max(*trusted.issued.values(), unstamp(plan.issued, what="site plan")), proof=_OWN,
     )  # fmt: skip
     _not_revoked(verified, trust.state)  # 7
@@ -139,6 +144,7 @@ class _Named:
     files: dict[str, oci.Descriptor] = field(default_factory=dict)
     blobs: dict[str, int] = field(default_factory=dict)
     wrapping: dict[str, int] = field(default_factory=dict)
+    sha384: dict[str, str] = field(default_factory=dict)
     folded: set[str] = field(default_factory=set)
 
 
@@ -210,11 +216,11 @@ def _not_older(trusted: TrustedBundles, state: State) -> None:
 def _contents(
     medium: Medium, trusted: TrustedBundles, site: str, named: _Named
 ) -> tuple[BundleManifest, bytes, SitePlan]:
-    bundle = _target(medium, trusted, layout.bundle_target(site), "targets", named.blobs)
+    bundle = _target(medium, trusted, layout.bundle_target(site), "targets", named, named.blobs)
     manifest = read(BundleManifest, bundle, what="bundle manifest")
-    plan_bytes = _target(medium, trusted, layout.plan_target(site), layout.site_role(site), named.blobs)
+    plan_bytes = _target(medium, trusted, layout.plan_target(site), layout.site_role(site), named, named.blobs)
     plan = read(SitePlan, plan_bytes, what="site plan", cap=MANIFEST_CAP)
-    bill = _target(medium, trusted, layout.bill_target(site), "targets", named.blobs)
+    bill = _target(medium, trusted, layout.bill_target(site), "targets", named, named.blobs)
     _agree(manifest, plan, trusted, site)
     for component in manifest.components:
         _component(medium, trusted, component, site, named)
@@ -258,7 +264,7 @@ def _role_of(target: str, site: str) -> str:
 
 def _component(medium: Medium, trusted: TrustedBundles, component: Component, site: str, named: _Named) -> None:
     target = component.target
-    data = _target(medium, trusted, target, _role_of(target, site), named.wrapping)
+    data = _target(medium, trusted, target, _role_of(target, site), named, named.wrapping)
     manifest = read(oci.Manifest, data, what=target, cap=MANIFEST_CAP)
     if manifest.artifact_type != component.artifact_type:
         raise TrustError("MIX", f"{target} is {manifest.artifact_type}", advice=_DAMAGED)
@@ -270,15 +276,29 @@ def _component(medium: Medium, trusted: TrustedBundles, component: Component, si
         named.folded.add(path.casefold())
         named.files[path] = layer
         named.blobs[layer.digest] = layer.size
+        if "sha384" in trusted.quorum.hashes:
+            _hold_sha384(named, layer, path)
 
 
-def _target(medium: Medium, trusted: TrustedBundles, path: str, role: str, kept: dict[str, int]) -> bytes:
+def _hold_sha384(named: _Named, layer: oci.Descriptor, path: str) -> None:
+    if not _SHA384.fullmatch(layer.sha384) or named.sha384.setdefault(layer.digest, layer.sha384) != layer.sha384:
+        raise TrustError("SHA384", f"{path} has no SHA-384, or another one elsewhere", advice=_DAMAGED)
+
+
+def _target(
+    medium: Medium, trusted: TrustedBundles, path: str, role: str, named: _Named, kept: dict[str, int]
+) -> bytes:
     """Return the bytes of a signed target: read, compared with what was signed, not yet parsed."""
     signed = trusted.target(path, role)
     name = "sha256:" + signed.hashes["sha256"]
     data = medium.blob(name, min(signed.length, MANIFEST_CAP))
-    _same(name, digest(data), path)
+    try:
+        signed.verify_length_and_hashes(data)
+    except LengthOrHashMismatchError as error:
+        raise TrustError("BLOB", f"{path}: {error}", advice=_DAMAGED) from None
     kept[name] = signed.length
+    if "sha384" in signed.hashes:
+        named.sha384[name] = signed.hashes["sha384"]
     return data
 
 

@@ -19,6 +19,7 @@ from bundles.document import Noun, canonical, read
 from bundles.errors import InputError
 from bundles.store import write_durably
 from bundles.trust.keys import DUTIES, FAMILIES, NAME, Duty, Environment, key_id
+from bundles.trust.profile import PROFILES, ProfileName
 from bundles.trust.stock import CryptoSigner, SSlibKey
 
 PASSPHRASE_LENGTH = 12
@@ -31,6 +32,11 @@ class PublicKey(Noun):
     keytype: str
     scheme: str
     keyval: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """The scheme as people say it, e.g. `ML-DSA-87`."""
+        return {"ed25519": "Ed25519"}.get(self.scheme, self.scheme.removesuffix("/1").upper())
 
     @property
     def family(self) -> str:
@@ -62,8 +68,10 @@ def _tuf_key(key: PublicKey, fields: dict[str, str]) -> SSlibKey:
     return SSlibKey(keyid, key.keytype, key.scheme, keyval, {**fields, "family": key.family})
 
 
-def make_keys(folder: Path, custodian: str, duty: str, passphrase: bytes, *, demo: bool = False) -> Custodian:
-    """Make one key per family in `folder`, encrypted, and return the public record.
+def make_keys(
+    folder: Path, custodian: str, duty: str, passphrase: bytes, *, demo: bool = False, profile: ProfileName = "standard"
+) -> Custodian:
+    """Make one key per family of `profile` in `folder`, encrypted, and return the public record.
 
     Raises:
         InputError: a bad name or duty, a short passphrase, or keys are there already.
@@ -77,7 +85,8 @@ def make_keys(folder: Path, custodian: str, duty: str, passphrase: bytes, *, dem
     if (folder / PUBLIC_FILE).exists():
         raise InputError("KEYS-EXIST", f"{folder} holds keys already", advice="choose another folder")
     keys = []
-    for family, signer in (("ed25519", CryptoSigner.generate_ed25519()), ("ml-dsa", CryptoSigner.generate_mldsa())):
+    for family, scheme in PROFILES[profile].schemes.items():
+        signer = _generate(scheme)
         private = signer._private_key.private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase)
         )
@@ -89,6 +98,10 @@ def make_keys(folder: Path, custodian: str, duty: str, passphrase: bytes, *, dem
     )
     write_durably(folder / PUBLIC_FILE, canonical(record))
     return record
+
+
+def _generate(scheme: str) -> CryptoSigner:
+    return CryptoSigner.generate_ed25519() if scheme == "ed25519" else CryptoSigner.generate_mldsa(scheme=scheme)
 
 
 def load_custodian(path: Path) -> Custodian:

@@ -16,7 +16,11 @@ from bundles.errors import TrustError
 from bundles.trust.stock import Key, encode_canonical
 
 # (keytype, scheme) -> family. A family is one cryptographic assumption; to add one is a line here and in `_decode`.
-FAMILIES: dict[tuple[str, str], str] = {("ed25519", "ed25519"): "ed25519", ("ml-dsa", "ml-dsa-65/1"): "ml-dsa"}
+FAMILIES: dict[tuple[str, str], str] = {
+    ("ed25519", "ed25519"): "ed25519",
+    ("ml-dsa", "ml-dsa-65/1"): "ml-dsa",
+    ("ml-dsa", "ml-dsa-87/1"): "ml-dsa",
+}
 DUTIES = ("release", "compliance", "recovery")
 Duty = Literal["release", "compliance", "recovery"]
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -33,6 +37,7 @@ class CustodianKey:
     custodian: str
     duty: str
     family: str
+    scheme: str
     environment: str
     public: bytes
 
@@ -43,19 +48,19 @@ def key_id(keytype: str, scheme: str, keyval: dict[str, Any]) -> str:
     return hashlib.sha256((text or "").encode()).hexdigest()
 
 
-def _decode(family: str, public: str) -> bytes:
+def _decode(scheme: str, public: str) -> bytes:
     """Return the raw public key behind the text form, so that two spellings of one key are one key."""
-    if family == "ed25519":
+    if scheme == "ed25519":
         raw = bytes.fromhex(public)
         if len(raw) != 32:
             raise ValueError(f"{len(raw)} bytes, an Ed25519 key has 32")
         return raw
-    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey, MLDSA87PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     key = load_pem_public_key(public.encode())
-    if not isinstance(key, MLDSA65PublicKey):
-        raise ValueError("not an ML-DSA-65 key")
+    if not isinstance(key, MLDSA65PublicKey if scheme == "ml-dsa-65/1" else MLDSA87PublicKey):
+        raise ValueError(f"not a key of {scheme}")
     return key.public_bytes_raw()
 
 
@@ -83,10 +88,11 @@ def custodian_key(key: Key) -> CustodianKey:
             "KEY-CUSTODIAN", f"key {key.keyid[:12]}: custodian {custodian!r}, duty {duty!r}", advice=_ADVICE
         )
     try:
-        public = _decode(family, key.keyval["public"])
+        public = _decode(key.scheme, key.keyval["public"])
     except ValueError as error:
         raise TrustError("KEY-BYTES", f"key {key.keyid[:12]}: {error}", advice=_ADVICE) from None
-    return CustodianKey(key.keyid, custodian, duty, family, str(fields.get("environment", "production")), public)
+    environment = str(fields.get("environment", "production"))
+    return CustodianKey(key.keyid, custodian, duty, family, key.scheme, environment, public)
 
 
 class Keyring:

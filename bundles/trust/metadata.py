@@ -244,8 +244,9 @@ class TrustedBundles:
         """
         signed = self._set[role]
         found = signed.targets.get(path) if isinstance(signed, Targets) else None
-        if found is None or set(found.hashes) != {"sha256"}:
-            raise TrustError("TARGET", f"{role} names no {path!r} with a SHA-256", advice=_ASK)
+        if found is None or set(found.hashes) != set(self.quorum.hashes):
+            wanted = " and ".join(self.quorum.hashes)
+            raise TrustError("TARGET", f"{role} names no {path!r} with {wanted} alone", advice=_ASK)
         return found
 
     def paths(self, role: str) -> list[str]:

@@ -6,7 +6,7 @@ two keys. This check runs after the stock TUF checks passed, on the keys whose s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -14,6 +14,7 @@ from pydantic import Field
 from bundles.document import Noun
 from bundles.errors import TrustError
 from bundles.trust.keys import CustodianKey
+from bundles.trust.profile import PROFILES, ProfileName
 
 Family = Literal["ed25519", "ml-dsa"]
 
@@ -22,13 +23,25 @@ class Quorum(Noun):
     """The counts, signed in root: per family `custodians` with the duty release, and for site plans `compliance`.
 
     `recovery` is how many recovery custodians, per family, sign a recovery order; they sign no role. The least values
-    are part of the type: a root that asks for less cannot be read.
+    are part of the type: a root that asks for less cannot be read. `profile` says which scheme of a family counts.
     """
+
+    profile: ProfileName = "standard"
 
     families: tuple[Literal["ed25519"], Literal["ml-dsa"]] = ("ed25519", "ml-dsa")
     custodians: Annotated[int, Field(ge=2, le=20)] = 2
     compliance: Annotated[int, Field(ge=1, le=20)] = 1
     recovery: Annotated[int, Field(ge=2, le=20)] = 2
+
+    @property
+    def schemes(self) -> Mapping[str, str]:
+        """Return family -> the one signature scheme that counts."""
+        return PROFILES[self.profile].schemes
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """Return the hashes that every signed target carries."""
+        return PROFILES[self.profile].hashes
 
     def threshold(self, role: str) -> int:
         """Return the plain TUF threshold that goes with this quorum for `role`."""
@@ -84,7 +97,7 @@ def require_recovery(signers: Iterable[CustodianKey], quorum: Quorum) -> None:
 
 
 def _lacking(signers: Iterable[CustodianKey], wanted: dict[str, int], quorum: Quorum) -> list[str]:
-    found, lacks = list(signers), []
+    found, lacks = [key for key in signers if key.scheme == quorum.schemes[key.family]], []
     for family in quorum.families:
         for duty, count in wanted.items():
             people = {key.custodian for key in found if key.family == family and key.duty == duty}

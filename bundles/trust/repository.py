@@ -102,14 +102,21 @@ class Repository:
         """Return the custodians in force, by name."""
         return [load_custodian(path) for path in sorted((self.folder / "custodians").glob("*.json"))]
 
-    def replace_custodians(self, people: Iterable[Custodian], issued: datetime) -> None:
+    def replace_custodians(
+        self, people: Iterable[Custodian], issued: datetime, *, quorum: Quorum | None = None
+    ) -> None:
         """Put `people` in the place of the custodians and draft every role again; the old root must sign too.
+
+        Args:
+            quorum: another quorum or profile from this root on.
 
         Raises:
             InputError: the quorum cannot be met by `people`.
         """
         chosen = {person.custodian: person for person in people}
-        check_custodians(list(chosen.values()), self.record)
+        record = self.record.model_copy(update={"quorum": quorum or self.record.quorum})
+        check_custodians(list(chosen.values()), record)
+        self.remember(record)
         for file in (self.folder / "custodians").glob("*.json"):
             file.unlink()
         for name, person in chosen.items():
@@ -326,12 +333,21 @@ def check_custodians(people: list[Custodian], record: RepositoryRecord) -> None:
         raise InputError("ENVIRONMENT", f"{', '.join(wrong)}: keys of another environment than {record.environment}",
                          advice="demo keys sign demo repositories only")  # fmt: skip
     quorum = record.quorum
+    other = [p.custodian for p in people if {key.family: key.scheme for key in p.keys} != dict(quorum.schemes)]
+    if other:
+        raise InputError("PROFILE", f"{', '.join(other)}: keys of another profile than {quorum.profile}",
+                         advice=f"make keys with hybrid trust add-key DIR --profile {quorum.profile}")  # fmt: skip
     wanted = {"release": quorum.custodians, "compliance": quorum.compliance, "recovery": quorum.recovery}
     for duty, count in wanted.items():
         have = sum(person.duty == duty for person in people)
         if have < count and (have or duty != "recovery"):  # none at all: recovery is impossible, all else goes on
             raise InputError("CUSTODIANS", f"fewer than {count} custodians with the duty {duty}",
                              advice=f"hybrid trust add-key DIR --custodian NAME --duty {duty}")  # fmt: skip
+
+
+def signed_target(path: str, data: bytes, quorum: Quorum) -> TargetFile:
+    """Return `data` as target `path`: its length and every hash of the profile."""
+    return TargetFile.from_data(path, data, list(quorum.hashes))
 
 
 def _expiry(role: str, issued: datetime) -> datetime:

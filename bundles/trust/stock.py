@@ -14,7 +14,7 @@ from securesystemslib.signer import (  # type: ignore[attr-defined]
     Signature,
     SSlibKey,
 )
-from tuf.api.exceptions import ExpiredMetadataError, RepositoryError
+from tuf.api.exceptions import ExpiredMetadataError, LengthOrHashMismatchError, RepositoryError
 from tuf.api.metadata import (  # type: ignore[attr-defined]
     DelegatedRole,
     Delegations,
@@ -38,6 +38,7 @@ __all__ = [
     "EnvelopeType",
     "ExpiredMetadataError",
     "Key",
+    "LengthOrHashMismatchError",
     "MetaFile",
     "Metadata",
     "RepositoryError",

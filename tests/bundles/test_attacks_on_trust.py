@@ -281,6 +281,7 @@ def test_residency_at_the_door(box: ABox, bundle: Path) -> None:
     assert box.snapshot() == before
 
 
+SCHEMES = Quorum().schemes
 PEOPLE = {"ada": "release", "ben": "release", "cleo": "release", "dora": "compliance", "emil": "compliance"}
 
 
@@ -290,7 +291,10 @@ def test_the_quorum_counts_people_per_family(signers: set[tuple[str, str, int]])
     """Law: met exactly when each family has two release custodians, and for site plans one of compliance."""
     from bundles.trust.keys import CustodianKey
 
-    keys = [CustodianKey(f"{p}{f}{n}", p, PEOPLE[p], f, "production", f"{p}{f}{n}".encode()) for p, f, n in signers]
+    keys = [
+        CustodianKey(f"{p}{f}{n}", p, PEOPLE[p], f, SCHEMES[f], "production", f"{p}{f}{n}".encode())
+        for p, f, n in signers
+    ]
     for role, compliance in (("models", 0), ("site-plans-x", 1)):
         enough = all(
             len({p for p, f, _ in signers if f == family and PEOPLE[p] == duty}) >= count

@@ -29,6 +29,7 @@ from bundles.nouns import SiteRecord
 from bundles.seed import open_seed, write_seed
 from bundles.trust.clock import Reading
 from bundles.trust.custody import Custodian, load_signers, make_keys
+from bundles.trust.quorum import Quorum
 from bundles.trust.repository import Repository
 from bundles.trust.stock import CryptoSigner, Metadata
 from bundles.verification import Trust, VerifiedBundle, verify
@@ -83,14 +84,16 @@ class BundleForge:
     demo: bool = False
     people: dict[str, str] = field(default_factory=lambda: dict(PEOPLE))
     code: dict[str, str] = field(default_factory=dict)
+    quorum: Quorum = field(default_factory=Quorum)
 
     def __post_init__(self) -> None:
         self.custodians: list[Custodian] = []
+        profile = self.quorum.profile
         for name, duty in self.people.items():
-            made = make_keys(self.folder / "keys" / name, name, duty, PASSPHRASE, demo=self.demo)
+            made = make_keys(self.folder / "keys" / name, name, duty, PASSPHRASE, demo=self.demo, profile=profile)
             self.custodians.append(made)
         self.repository = Repository.create(
-            self.folder / "trust", self.custodians, issued=self.clock.now, demo=self.demo
+            self.folder / "trust", self.custodians, issued=self.clock.now, quorum=self.quorum, demo=self.demo
         )
         self.repository.sign(self.signers())
         assert self.repository.publish()

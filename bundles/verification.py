@@ -29,6 +29,7 @@ from bundles.errors import GateError, MediumError, TrustError
 from bundles.medium import Medium
 from bundles.nouns import BundleManifest, Component, Enrolment, SitePlan
 from bundles.store import Hashing, chunks
+from bundles.trust.expiry import ExpiryPolicy
 from bundles.trust.metadata import METADATA_CAP, TrustedBundles, environment_of
 from bundles.trust.quorum import needs_compliance
 from bundles.trust.state import State
@@ -84,6 +85,8 @@ class VerifiedBundle:
     versions: Mapping[str, int]
     digests: Mapping[str, str]
     issued: datetime
+    expiry: ExpiryPolicy
+    expired: Mapping[str, str]
     proof: object = field(repr=False, default=None)
 
     def __post_init__(self) -> None:
@@ -127,7 +130,8 @@ def verify(medium: Medium, trust: Trust) -> VerifiedBundle:
         root=climbed.get(f"{trusted.root.version}.root.json", trust.root), metadata=climbed,
         files=named.files, blobs=named.blobs, sha384=named.sha384,
         versions=trusted.versions(), digests=dict(trusted.digests),
-        issued=max(*trusted.issued.values(), unstamp(plan.issued, what="site plan")), proof=_OWN,
+        issued=max(*trusted.issued.values(), unstamp(plan.issued, what="site plan")),
+        expiry=trusted.expiry, expired=dict(trusted.expired), proof=_OWN,
     )  # fmt: skip
     _not_revoked(verified, trust.state)  # 7
     _gate(verified, trust)  # 8

@@ -18,6 +18,9 @@ from bundles.errors import GateError, TrustError
 from bundles.trust.stock import Metadata, Root
 
 FIELD = "expiryPolicy"
+Verdict = Literal["valid", "excused", "expired"]
+WARN_DAYS = 60
+"""From so many days before the end a box says that it will need a newer bundle."""
 _ASK = "ask headquarters for a current medium"
 
 
@@ -79,7 +82,17 @@ class Expiry:
     expires: datetime
     days_left: int
     policy: ExpiryPolicy
-    verdict: Literal["valid", "excused", "expired"]
+    verdict: Verdict
+
+    @property
+    def warning(self) -> str:
+        """What to say of it to whoever stands at the box; empty while there is time."""
+        if self.days_left >= WARN_DAYS:
+            return ""
+        if self.verdict == "valid":
+            return f"signatures run out in {self.days_left} days: ask headquarters for a newer bundle"
+        rule = f"{self.policy.policy}, {self.policy.grace_days} days" if self.policy.grace_days else self.policy.policy
+        return f"signatures ran out {-self.days_left} days ago (policy: {rule}): ask headquarters for a newer bundle"
 
     def require(self) -> None:
         """Raise when the policy lets nothing of this serve.
@@ -102,5 +115,10 @@ def expiry_of(root: bytes, metadata: Path, now: datetime) -> Expiry:
     ends["root"] = trusted.signed.expires
     role, expires = min(ends.items(), key=lambda item: (item[1], item[0]))
     policy = expiry_policy_of(trusted.signed)
-    excused = "excused" if policy.excuses(expires, now) else "expired"
-    return Expiry(role, expires, (expires - now).days, policy, "valid" if expires > now else excused)
+    return Expiry(role, expires, (expires - now).days, policy, _verdict(expires, now, policy))
+
+
+def _verdict(expires: datetime, now: datetime, policy: ExpiryPolicy) -> Verdict:
+    if expires > now:
+        return "valid"
+    return "excused" if policy.excuses(expires, now) else "expired"

@@ -14,9 +14,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bundles.document import digest, parse, unstamp
+from bundles.document import digest, parse, stamp, unstamp
 from bundles.errors import MediumError, TrustError
 from bundles.layout import bill_target, bundle_target, delegation_paths
+from bundles.trust.expiry import expiry_policy_of
 from bundles.trust.keys import CustodianKey, Keyring
 from bundles.trust.quorum import Quorum, require
 from bundles.trust.stock import (
@@ -135,6 +136,7 @@ class TrustedBundles:
     Attributes:
         issued: role -> its signed time.
         digests: role -> digest of its signed part, to tell two contents of one version apart.
+        expiry: the policy that excused, or not, what stands in `expired`: role -> when it ran out.
     """
 
     def __init__(self, root: bytes, *, now: datetime, environment: str) -> None:
@@ -150,7 +152,8 @@ class TrustedBundles:
         self.digests: dict[str, str] = {}
         envelope(root, "root")
         self._set: TrustedMetadataSet = _stock("root", lambda: TrustedMetadataSet(root, EnvelopeType.METADATA))
-        self._set.reference_time = now
+        self._now, self.expired = now, dict[str, str]()
+        self.expiry = expiry_policy_of(self.root)
         self._accept_root(root, self.root)
 
     @property
@@ -189,6 +192,8 @@ class TrustedBundles:
         new, rule = self.root, quorum_of(self.root)
         self._require("root", data, new, rule)
         drift_of(new)
+        self.expiry = self.expiry.stricter(expiry_policy_of(new))
+        self._set.reference_time = self.expiry.since(self._now)
         for role in new.roles:
             self._able(role, new, rule)
         marked = environment_of(new)
@@ -281,6 +286,9 @@ class TrustedBundles:
         if "demo" in self._keyring.environments() and self._environment != "demo":
             raise TrustError("ENVIRONMENT", f"{role}: a demo key in production metadata", advice=_ASK)
         self.issued[role] = issued_of(signed, role)
+        self.expired.pop(role, None)
+        if signed.expires <= self._now:
+            self.expired[role] = stamp(signed.expires)
         self.digests[role] = digest(Metadata.from_bytes(data).signed_bytes)
 
 

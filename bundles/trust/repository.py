@@ -16,6 +16,7 @@ from bundles.errors import InputError, TrustError
 from bundles.layout import delegation_paths
 from bundles.store import write_durably
 from bundles.trust.custody import Custodian, load_custodian
+from bundles.trust.expiry import FIELD, ExpiryPolicy
 from bundles.trust.keys import Environment, Keyring
 from bundles.trust.metadata import DEFAULT_DRIFT_DAYS, quorum_of
 from bundles.trust.quorum import Quorum, missing, needs_compliance
@@ -50,6 +51,7 @@ class RepositoryRecord(Noun):
     environment: Environment
     quorum: Quorum
     clock_drift_days: int = DEFAULT_DRIFT_DAYS
+    expiry: ExpiryPolicy = ExpiryPolicy()
     epochs: tuple[str, ...] = ()
 
 
@@ -125,6 +127,11 @@ class Repository:
         if (targets := self.published("targets")) is not None:
             self.draft_targets({}, dict(targets.signed.targets), self.sites(), issued, renew=True)
 
+    def order_expiry(self, policy: ExpiryPolicy, issued: datetime) -> None:
+        """Draft a root that says `policy` of expired metadata; only root's quorum makes it an order."""
+        self.remember(self.record.model_copy(update={"expiry": policy}))
+        self.draft_root(issued)
+
     def published(self, role: str) -> Anything | None:
         """Return the published metadata of `role`, the newest root for `root`; None when there is none."""
         file = self.roots()[-1] if role == "root" and self.roots() else self.folder / "metadata" / f"{role}.json"
@@ -170,6 +177,7 @@ class Repository:
                 "issued": stamp(issued), "environment": record.environment,
                 "quorum": record.quorum.model_dump(mode="json", by_alias=True),
                 "clockDriftDays": record.clock_drift_days,
+                FIELD: record.expiry.model_dump(mode="json", by_alias=True),
             },
         )  # fmt: skip
         self._save_draft("root", Metadata(signed))

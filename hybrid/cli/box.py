@@ -1,4 +1,4 @@
-"""`hybrid site keep-time`: what a box keeps in mind, and whose box it is that the doors of `hybrid site` open."""
+"""`hybrid site status | keep-time`: what a box keeps in mind, and whose box the doors of `hybrid site` open."""
 
 from __future__ import annotations
 
@@ -7,15 +7,56 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid.cli.console import TRUST_BROKEN, Output, OutputOption, emit, fail, out
+from hybrid.cli.console import TRUST_BROKEN, Output, OutputOption, emit, err, fail, out, table
 
 if TYPE_CHECKING:
     from bundles.install import Standing
+    from bundles.release import Release
     from bundles.trust.state import LogHead
 
 RootOption = Annotated[Path, typer.Option("--root", help="The box's folder.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would change, change nothing.")]
 ROOT = Path("/var/lib/hybrid")
+
+
+def status(root: RootOption = ROOT, output: OutputOption = Output.text) -> None:
+    """Show who this box is, what serves, what it could go back to, and whether clock, state and signatures hold."""
+    from bundles.document import stamp
+    from bundles.release import current_number, numbers, open_release
+
+    here = standing_of(root)
+    number = current_number(here.box)
+    release = open_release(root) if number is not None else None
+    state = here.state
+    data: dict[str, Any] = {
+        "site": here.enrolment.site, "boxId": here.enrolment.box_id, "environment": here.enrolment.environment,
+        "release": number, "bundleDigest": release.bundle_digest if release else None,
+        "epoch": release.epoch if release else None, "previous": release.record.previous if release else None,
+        "releases": numbers(here.box), "effectiveTime": stamp(here.time.now), "clockSuspect": here.time.suspect,
+        "minSecurityVersion": state.min_security_version, "stateSequence": state.sequence,
+        "evidence": state.log.size if state.log else 0, "receipt": state.receipt.counter if state.receipt else 0,
+        "runtime": release.record.runtime if release else None, "files": len(release.files) if release else 0,
+    }  # fmt: skip
+    data |= _freshness(here, release) if release else {}
+    emit(output, data, lambda: table("", ("", ""), [(name, _shown(value)) for name, value in data.items()]))
+    if release and (warning := here.expiry().warning):
+        err().print(warning, style="yellow", markup=False)
+
+
+def _freshness(here: Standing, release: Release) -> dict[str, Any]:
+    """Return how long signatures and law let the release serve."""
+    from bundles.document import stamp
+
+    expiry = here.expiry()
+    return {
+        "expires": stamp(expiry.expires), "daysLeft": expiry.days_left, "expiry": expiry.verdict,
+        "expiryPolicy": expiry.policy.policy, "graceDays": expiry.policy.grace_days,
+        "excused": dict(release.record.expired), "planUntil": release.site_plan["table"].get("until"),
+    }  # fmt: skip
+
+
+def _shown(value: object) -> object:
+    return "-" if value is None or value == {} else value
 
 
 def keep_time(root: RootOption = ROOT, output: OutputOption = Output.text) -> None:

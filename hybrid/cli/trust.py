@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hybrid.cli import orders
 from hybrid.cli.console import Output, OutputOption, emit, next_step, out, table
 from hybrid.cli.custody import KeysOption, PassphraseOption, passphrase_from, signers_from
 
@@ -24,6 +25,8 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change; 
 CustodianFiles = Annotated[
     list[Path], typer.Option("--custodian", help="A custodian's public.json, or a folder of them; repeat.")
 ]
+
+app.command()(orders.expiry)
 
 
 @app.command("add-key")

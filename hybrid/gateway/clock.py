@@ -40,7 +40,11 @@ class EffectiveClock:
 
 
 def effective_clock(root: Path, plan: Mapping[str, Any]) -> EffectiveClock:
-    """Return the clock of the box under `root` with the signed site plan `plan`; it never starts before the plan."""
+    """Return the clock of the box under `root` with the signed site plan `plan`; it never starts before the plan.
+
+    Raises:
+        GateError: the release's signatures have run out, and the policy in force lets nothing serve then.
+    """
     from bundles.errors import BundleError
     from bundles.install import standing
     from bundles.trust.clock import read_clock
@@ -52,6 +56,10 @@ def effective_clock(root: Path, plan: Mapping[str, Any]) -> EffectiveClock:
     except BundleError as error:
         _log.warning("nothing leaves this site: %s", error)
         return EffectiveClock(max(wall, floor), suspect=True)
+    expiry = here.expiry()
+    expiry.require()
+    if expiry.warning:
+        _log.warning("%s", expiry.warning)
     judged = here.time
     if judged.suspect:
         _log.warning("nothing leaves this site: its clock is ahead of what was signed; install a newer bundle")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from bundles import layout, oci
@@ -21,6 +22,32 @@ from bundles.verification import MANIFEST_CAP
 
 CLUSTER = 32 * 1024
 """A file on FAT32 takes whole clusters; counted so that a part fits the stick it was cut for."""
+
+
+@contextmanager
+def carried(to: Path, size: int | None = None) -> Iterator[Path]:
+    """Yield the folder to build a bundle in, and afterwards turn it into what `to` says, if it was built.
+
+    `to` itself where that is a folder; a folder beside it where `to` ends in `.tar`, or `size` cuts it into parts.
+
+    Raises:
+        InputError: `to` exists, or is both.
+    """
+    _absent(to)
+    tar = to.suffix == ".tar"
+    if tar and size is not None:
+        raise InputError("OUT", "parts are folders, one for each medium", advice=f"-o {to.stem}, without .tar")
+    if not tar and size is None:
+        yield to
+        return
+    folder = to.with_name(f".{to.name}.whole")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+        if folder.exists():
+            _ = split(folder, to, size) if size is not None else pack(folder, to)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pack(folder: Path, tar: Path) -> int:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hybrid.cli import inspecting
 from hybrid.cli.console import Output, OutputOption, emit, next_step, out, progress, table
 from hybrid.cli.custody import KeysOption, PassphraseOption, signers_from
+from hybrid.cli.media import size_in
 
 if TYPE_CHECKING:
     from bundles.assembly import Built, Cargo
     from bundles.nouns import PlanKey
     from bundles.trust.repository import Repository
-    from bundles.verification import VerifiedBundle
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Build, inspect and verify signed bundles.")
 
@@ -28,7 +29,7 @@ def build(
     plan: Annotated[Path, typer.Argument(help="The plan: plan.json.")],
     site: Annotated[str, typer.Option(help="The site the bundle is for.")],
     trust: Annotated[Path, typer.Option(help="The trust repository.")],
-    to: Annotated[Path, typer.Option("-o", "--to", help="The bundle's folder; must not exist.")],
+    to: Annotated[Path, typer.Option("-o", "--to", help="The bundle's folder, or FILE.tar; must not exist.")],
     models: Annotated[Path, typer.Option(help="The workshop: MODEL/VARIANT/FILE.")] = Path("build/models"),
     wheelhouse: Annotated[Path, typer.Option(help="The wheels of the edge lock.")] = Path("build/wheelhouse"),
     lock: Annotated[Path, typer.Option(help="The edge lock.")] = Path("locks/edge.txt"),
@@ -41,6 +42,9 @@ def build(
     ] = None,
     security_version: Annotated[int, typer.Option(min=0, help="Security version of this bundle.")] = 1,
     min_security_version: Annotated[int, typer.Option(min=0, help="Nothing below this serves again.")] = 0,
+    split: Annotated[
+        str | None, typer.Option(help="Cut it into parts for media of this size, e.g. 4GB: a folder for each.")
+    ] = None,
     keys: KeysOption = None,
     passphrase_file: PassphraseOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would carry; write nothing.")] = False,
@@ -49,7 +53,7 @@ def build(
     """Collect what PLAN places at a site, and build the bundle once every custodian has signed."""
     from bundles.trust.repository import Repository
 
-    repository = Repository(trust)
+    repository, size = Repository(trust), size_in(split) if split else None
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hybrid-build-")))
         wheels = _wheels(wheelhouse, lock, own_wheel, work) if runtime else []
@@ -59,67 +63,15 @@ def build(
         if dry_run:
             _show_cargo(cargo, output)
             return
-        built = _assemble(cargo, repository, to, keys, passphrase_file)
+        built = _assemble(cargo, repository, to, size, keys, passphrase_file)
     emit(output, _built(built, to), lambda: _print_built(built, to))
     _next(built, trust, to)
     if built.lacking:
         raise typer.Exit(1)
 
 
-@app.command()
-def inspect(
-    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")], output: OutputOption = Output.text
-) -> None:
-    """List what a bundle says it holds. Nothing is verified: for that, `hybrid bundle verify`."""
-    from bundles.inspection import look
-
-    seen = look(bundle)
-    rows = [(path, f"{size:,}") for path, size in sorted(seen.files.items())]
-    data = {"verified": False, "tags": seen.tags, "files": seen.files, "tuf": seen.tuf, "bytes": seen.size}
-    emit(output, data, lambda: table(f"{bundle} says (not verified)", ("file", "bytes"), rows))
-    next_step(f"hybrid bundle verify {bundle} --trust TRUST")
-
-
-@app.command()
-def verify(
-    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
-    trust: Annotated[Path | None, typer.Option(help="The trust repository, whose first root is believed.")] = None,
-    root_json: Annotated[Path | None, typer.Option(help="Or the root.json to believe.")] = None,
-    demo: Annotated[bool, typer.Option("--demo", help="With --root-json: believe a demo root.")] = False,
-    site_plan: Annotated[
-        Path | None, typer.Option(help="Write the verified site plan here; its registry of keys pins logs in reports.")
-    ] = None,
-    output: OutputOption = Output.text,
-) -> None:
-    """Climb the whole ladder, every blob hashed; what a box checks besides is its own state and gate."""
-    from bundles.document import canonical
-    from bundles.medium import Medium
-    from bundles.store import write_durably
-    from bundles.verification import verify as climb
-
-    with Medium(bundle) as medium:
-        found = climb(medium, _trust(trust, root_json, demo))
-        with progress("hashing every blob", total=sum(found.blobs.values())) as advance:
-            found.check_blobs(advance)
-    if site_plan is not None:
-        write_durably(site_plan, canonical(found.plan))
-    emit(output, _verified(found), lambda: _print_verified(found))
-
-
-def _trust(trust: Path | None, root_json: Path | None, demo: bool) -> Any:
-    from bundles.trust.repository import Repository
-    from bundles.verification import Trust
-    from hybrid.errors import InputError
-
-    now = datetime.now(UTC)
-    if root_json is not None:
-        return Trust(root_json.read_bytes(), "demo" if demo else "production", now)
-    if trust is None:
-        raise InputError("nothing says whom to believe", advice="--trust TRUST, or --root-json FILE")
-    repository = Repository(trust)
-    if not repository.roots():
-        raise InputError("the first root is not signed yet", advice=f"hybrid trust sign {trust} --keys DIR")
-    return Trust(repository.roots()[0].read_bytes(), repository.record.environment, now)
+app.command()(inspecting.inspect)
+app.command()(inspecting.verify)
 
 
 def _wheels(wheelhouse: Path, lock: Path, own: Path | None, work: Path) -> list[Path]:
@@ -154,14 +106,17 @@ def _cargo(
     )  # fmt: skip
 
 
-def _assemble(cargo: Cargo, repository: Repository, to: Path, keys: Path | None, passphrase: Path | None) -> Built:
+def _assemble(
+    cargo: Cargo, repository: Repository, to: Path, split: int | None, keys: Path | None, passphrase: Path | None
+) -> Built:
     from bundles.assembly import assemble
+    from bundles.packing import carried
 
     signers = signers_from(keys, passphrase) if keys else []
     total = sum(file.stat().st_size for file in [*cargo.files.values(), *cargo.wheels])
-    with progress(f"building the bundle for {cargo.site}", total=total) as advance:
+    with progress(f"building the bundle for {cargo.site}", total=total) as advance, carried(to, split) as folder:
         return assemble(
-            cargo, repository, to, issued=datetime.now(UTC).replace(microsecond=0), signers=signers, advance=advance
+            cargo, repository, folder, issued=datetime.now(UTC).replace(microsecond=0), signers=signers, advance=advance
         )
 
 
@@ -197,21 +152,3 @@ def _next(built: Built, trust: Path, to: Path) -> None:
         next_step(f"hybrid trust sign {trust} --keys DIR (or --request FILE), then the same build again")
     else:
         next_step(f"copy {to} to a stick, or: hybrid deliver {to} --to {built.site}")
-
-
-def _verified(found: VerifiedBundle) -> dict[str, Any]:
-    manifest = found.manifest
-    return {
-        "verified": True, "site": manifest.site, "number": manifest.number, "bundleDigest": found.digest,
-        "epoch": manifest.epoch, "issued": manifest.issued, "environment": manifest.environment,
-        "securityVersion": manifest.security_version, "planDigest": found.plan.plan_digest,
-        "requires": manifest.requires.model_dump(by_alias=True), "versions": dict(found.versions),
-        "files": {path: blob.digest for path, blob in sorted(found.files.items())}, "bytes": sum(found.blobs.values()),
-    }  # fmt: skip
-
-
-def _print_verified(found: VerifiedBundle) -> None:
-    data = _verified(found)
-    files = data.pop("files")
-    table("verified", ("", ""), [(name, value) for name, value in data.items() if name != "verified"])
-    out().print(f"{len(files)} files, every blob hashed")

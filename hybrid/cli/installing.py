@@ -10,6 +10,7 @@ import typer
 
 from hybrid.cli.box import ROOT, DryRun, RootOption, standing_of
 from hybrid.cli.console import Output, OutputOption, emit, next_step, out, progress
+from hybrid.cli.media import asks_for
 
 if TYPE_CHECKING:
     from bundles.estimate import Estimate
@@ -36,7 +37,7 @@ def install(
 
     here = standing_of(root)
     residency = residency_at(here.time.now)
-    with Medium(medium) as opened:
+    with Medium(medium, asks_for(medium)) as opened:
         if dry_run:
             bundle = verify(opened, here.trust(residency))
             wanted = estimate(here.box, bundle)

@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ def check(release: Release) -> list[str]:
     files = json.dumps({name: str(path) for name, path in release.files.items()})
     try:
         done = subprocess.run(
-            command, input=files, capture_output=True, text=True, env=ENVIRONMENT, timeout=PATIENCE_S, check=False,
+            command, input=files, capture_output=True, text=True, env=environment(), timeout=PATIENCE_S, check=False,
             cwd="/",
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -53,15 +53,25 @@ def check(release: Release) -> list[str]:
     return [str(line) for line in json.loads(done.stdout)]
 
 
+def environment() -> dict[str, str]:
+    """Return the clean environment of a confined process; where a seed brought Python, with that Python's libraries."""
+    own = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    return ENVIRONMENT | own
+
+
 def confined(release: Release) -> list[str]:
     """Return the first command prefix below which the release can be read, from the strictest to none at all."""
     needed = [str(path) for path in (release.launcher, *release.files.values()) if path]
-    code = "import sys; [open(path, 'rb').close() for path in sys.argv[1:]]"
-    code += "" if release.launcher else "; import hybrid.carry"
-    for prefix in _prefixes(release):
-        probe = [*prefix, sys.executable, "-I", "-c", code, *needed]
+    return first_that_reads(_prefixes(release), needed, "" if release.launcher else "import hybrid.carry")
+
+
+def first_that_reads(prefixes: Iterable[list[str]], files: Sequence[str], imports: str = "") -> list[str]:
+    """Return the first of `prefixes` below which a process can open all of `files`; none where none works."""
+    code = f"import sys; [open(path, 'rb').close() for path in sys.argv[1:]]; {imports}"
+    for prefix in prefixes:
+        probe = [*prefix, sys.executable, "-I", "-c", code, *files]
         try:
-            if subprocess.run(probe, capture_output=True, env=ENVIRONMENT, cwd="/", check=False).returncode == 0:
+            if subprocess.run(probe, capture_output=True, env=environment(), cwd="/", check=False).returncode == 0:
                 return prefix
         except FileNotFoundError:
             continue

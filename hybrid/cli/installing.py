@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 
 def install(
-    medium: Annotated[Path, typer.Argument(help="The bundle's folder on the medium.")],
+    medium: Annotated[Path, typer.Argument(help="The bundle on the medium: its folder, .tar, or any part.")],
     root: RootOption = ROOT,
     golden: Annotated[
         bool, typer.Option(help="Compare the staged release's answers with headquarters' before it serves.")
+    ] = True,
+    health: Annotated[
+        bool, typer.Option(help="Start the new release and ask it; when it does not answer, go back.")
     ] = True,
     dry_run: DryRun = False,
     output: OutputOption = Output.text,
@@ -32,8 +35,9 @@ def install(
     from bundles.medium import Medium
     from bundles.release import estimate
     from bundles.verification import verify
+    from hybrid.carry import golden as answers
+    from hybrid.carry import health as service
     from hybrid.carry.door import residency_at
-    from hybrid.carry.golden import check
 
     here = standing_of(root)
     residency = residency_at(here.time.now)
@@ -46,7 +50,8 @@ def install(
         shown = sum(opened.survey().values())
         with progress("verifying and copying", total=shown) as advance:
             done = put(
-                here, opened, residency=residency, golden=check if golden else None, advance=advance,
+                here, opened, residency=residency, golden=answers.check if golden else None,
+                health=service.check if health else None, advance=advance,
                 announce=_announce if output is Output.text else None,
             )  # fmt: skip
     emit(output, _outcome(done), lambda: _print_outcome(done))

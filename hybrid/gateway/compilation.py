@@ -163,6 +163,7 @@ class Compiler:
             "pipeline": self.pipeline.name, "origin": self.origin.name, "tenant": self.tenant,
             "status": self.entry["status"], "inputLabel": self.pool.numbers(self.labels.stages[INPUT]),
             "known": self.known, "purposes": list(self.pipeline.spec.input.purposes or ()),
+            "latency": self.pipeline.spec.latency,
             "assignments": [self._assignment(index, one) for index, one in enumerate(self.entry["assignments"])],
         }  # fmt: skip
 

@@ -118,7 +118,10 @@ class Assignment(Noun):
 
 
 class Workload(Noun):
-    """A pipeline at an origin, as this site may serve it; `known` are the atoms that were decided for this origin."""
+    """A pipeline at an origin, as this site may serve it; `known` are the atoms that were decided for this origin.
+
+    `latency` is the pipeline's limit in microseconds, None where it has none.
+    """
 
     pipeline: str
     origin: str
@@ -127,6 +130,7 @@ class Workload(Noun):
     input_label: Numbers
     known: Numbers
     purposes: Strings = ()
+    latency: int | None = None
     assignments: Annotated[tuple[Assignment, ...], AsTuple]
     causes: Strings = ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +173,17 @@ def test_golden_checks_name_a_model_that_answers_otherwise(release: Shelf, tmp_p
     failures = check(release.replacing(path, lied))
     assert failures
     assert all("label urgent, expected results" in failure for failure in failures)
+
+
+@pytest.mark.parametrize("loose", [{"cosine": -1.0}, {"cpu_ms": float("inf")}, {"cpu_ms": 0}, {"cases": []}])
+def test_golden_checks_that_anything_would_pass_are_none(
+    release: Shelf, tmp_path: Path, loose: dict[str, object]
+) -> None:
+    path = "models/message-triage/w8/golden.json"
+    told = json.loads(release.files[path].read_text("utf-8")) | loose
+    (tmp_path / "golden.json").write_text(json.dumps(told))
+    failures = check(release.replacing(path, tmp_path / "golden.json"))
+    assert any("anything would do" in failure for failure in failures)
 
 
 def test_golden_checks_fail_when_an_embedder_stands_in_for_another(release: Shelf) -> None:

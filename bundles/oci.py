@@ -27,6 +27,12 @@ Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Size = Annotated[int, Field(ge=0, lt=4 * 1024**3)]
 
 
+class Layout(Noun):
+    """`oci-layout`: the one version there is; tools write it with spaces or without."""
+
+    image_layout_version: Literal["1.0.0"]
+
+
 class Descriptor(Noun):
     """A blob by digest and length; annotations matter only in signed component manifests, and there only the path."""
 

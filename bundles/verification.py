@@ -153,8 +153,7 @@ class _Named:
 
 
 def _where_to_look(medium: Medium, named: _Named) -> tuple[oci.Index, dict[str, bytes]]:
-    if medium.read("oci-layout", 1024).strip() != oci.LAYOUT_FILE:
-        raise MediumError("LAYOUT", "oci-layout is not version 1.0.0", advice=_DAMAGED)
+    read(oci.Layout, medium.read("oci-layout", 1024), what="oci-layout")
     index = read(oci.Index, medium.read("index.json", DOCUMENT_CAP), what="index.json")
     entries = [entry for entry in index.manifests if oci.tag_of(entry) == layout.TUF_TAG]
     if len(entries) != 1:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
+import stat
+import subprocess
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from bundles.carrier.nouns import span
 from bundles.document import digest
-from bundles.errors import MediumError, TrustError
+from bundles.errors import BundleError, MediumError, TrustError
 from tests.support.bundles import ABox, Published, blobs, copy_of, flip, put, refused
 
 
@@ -44,7 +50,7 @@ def test_a_flipped_bit_beside_the_blobs(published: Published, box: ABox, bundle:
 
 def test_another_version_of_the_layout(box: ABox, bundle: Path) -> None:
     (bundle / "oci-layout").write_text('{"imageLayoutVersion":"2.0.0"}')
-    refused(box, bundle, "LAYOUT", MediumError)
+    refused(box, bundle, "DOCUMENT", MediumError)
 
 
 @pytest.mark.parametrize("where", ["autorun.inf", "blobs/readme.txt", "blobs/sha256/notes"])
@@ -138,3 +144,147 @@ def test_a_document_without_a_meaning(box: ABox, bundle: Path, junk: bytes) -> N
 def test_an_index_larger_than_any_index(box: ABox, bundle: Path) -> None:
     (bundle / "index.json").write_bytes(b" " * 5_000_000)
     refused(box, bundle, "MEDIUM-SIZE", MediumError)
+
+
+def test_an_endless_device_in_place_of_a_blob(box: ABox, bundle: Path) -> None:
+    """A device file that never ends, where a blob should be."""
+    victim = blobs(bundle)[0]
+    victim.unlink()
+    try:
+        os.mknod(victim, stat.S_IFCHR | 0o644, os.makedev(1, 5))
+    except PermissionError:
+        pytest.skip("only root makes devices")
+    refused(box, bundle, "MEDIUM-DEVICE", MediumError)
+
+
+def test_endless_data(box: ABox, bundle: Path) -> None:
+    """A blob far longer than was signed, and one longer than any medium may hold: neither is read to its end."""
+    victim = max(blobs(bundle), key=lambda path: path.stat().st_size)
+    os.truncate(victim, 3 * 1024**3)
+    refused(box, bundle, "MEDIUM-SIZE", MediumError)
+    os.truncate(victim, 5 * 1024**3)
+    refused(box, bundle, "MEDIUM-SIZE", MediumError)
+
+
+@pytest.mark.parametrize("name", ["oci-layout", "index.json"])
+def test_an_endless_document(box: ABox, bundle: Path, name: str) -> None:
+    os.truncate(bundle / name, 3 * 1024**3)
+    refused(box, bundle, "MEDIUM-SIZE", MediumError)
+
+
+def test_more_files_than_any_bundle_has(box: ABox, bundle: Path) -> None:
+    """Twenty thousand and one well-named empty files: the listing stops at its cap."""
+    folder = bundle / "blobs" / "sha256"
+    for number in range(20_001):
+        (folder / f"{number:064x}").touch()
+    refused(box, bundle, "MEDIUM-COUNT", MediumError)
+
+
+def swapped(box: ABox, stick: Path, act: Callable[[], object]) -> BundleError:
+    """Install from `stick`, do `act` once everything was verified and nothing is copied yet; return the refusal."""
+    before = box.snapshot()
+    with pytest.raises(BundleError) as caught:
+        box.install(stick, announce=lambda *_: act())
+    assert box.snapshot() == before
+    assert not list(box.root.rglob("*.part"))
+    return caught.value
+
+
+def test_a_blob_swapped_after_it_was_verified(box: ABox, bundle: Path) -> None:
+    """Swapped stick: other bytes of the same length lie there when it comes to copying. They are not kept."""
+    largest = max(blobs(bundle), key=lambda path: path.stat().st_size)
+    other = largest.read_bytes()[::-1]
+    assert swapped(box, bundle, lambda: largest.write_bytes(other)).code == "BLOB"
+
+
+def test_a_link_put_there_after_it_was_verified(box: ABox, bundle: Path, tmp_path: Path) -> None:
+    largest = max(blobs(bundle), key=lambda path: path.stat().st_size)
+    (tmp_path / "same").write_bytes(largest.read_bytes())
+
+    def act() -> None:
+        largest.unlink()
+        largest.symlink_to(tmp_path / "same")
+
+    assert swapped(box, bundle, act).code == "MEDIUM-MISSING"
+
+
+def test_the_stick_pulled_out_after_it_was_verified(box: ABox, bundle: Path) -> None:
+    assert swapped(box, bundle, lambda: shutil.rmtree(bundle)).code == "MEDIUM-MISSING"
+
+
+def test_documents_swapped_after_they_were_verified(published: Published, box: ABox, bundle: Path) -> None:
+    """Metadata, index and manifests are turned into rubbish after verification: what is kept is what was verified."""
+    verified = published.verify(bundle)
+    small = [path for path in blobs(bundle) if f"sha256:{path.name}" not in verified.blobs]
+
+    def act() -> None:
+        for path in [*small, bundle / "index.json"]:
+            path.write_bytes(b"{}")
+
+    assert box.install(bundle, announce=lambda *_: act()).record.bundle_digest == verified.digest
+    for name, data in verified.metadata.items():
+        assert (box.root / "trust" / "metadata" / name).read_bytes() == data
+
+
+def test_the_folder_exchanged_after_it_was_verified(published: Published, box: ABox, bundle: Path) -> None:
+    """The stick's folder is renamed and another put in its place: the one that was opened goes on being read."""
+
+    def act() -> None:
+        bundle.rename(bundle.with_name("elsewhere"))
+        bundle.mkdir()
+        (bundle / "autorun.inf").write_text("run me")
+
+    outcome = box.install(bundle, announce=lambda *_: act())
+    assert outcome.record.bundle_digest == published.verify(published.bundle).digest
+
+
+def test_a_stick_that_cannot_be_read() -> None:
+    """A read fails in mid-file, as of a worn stick: the medium is named, and what to do. The kernel says EIO here."""
+    handle = os.open("/proc/self/mem", os.O_RDONLY)
+    with span(handle, "blobs/sha256/x", 0, 100, owned=True) as file, pytest.raises(MediumError) as caught:
+        file.read(10)
+    assert caught.value.code == "MEDIUM-READ"
+    assert "byte 0" in str(caught.value)
+
+
+@contextmanager
+def an_exfat_stick(folder: Path) -> Iterator[Path]:
+    """Make a real exFAT file system in a file and mount it."""
+    image, at = folder / "stick.img", folder / "mounted"
+    at.mkdir()
+    subprocess.run(["truncate", "-s", "32M", image], check=True)
+    subprocess.run(["mkfs.exfat", image], check=True, stdout=subprocess.DEVNULL)
+    found = subprocess.run(["losetup", "--find", "--show", image], capture_output=True, text=True, check=False)
+    if found.returncode:
+        pytest.skip(f"no loop device: {found.stderr.strip()}")
+    loop = found.stdout.strip()
+    try:
+        if subprocess.run(["mount.exfat-fuse", loop, at], check=False, capture_output=True).returncode:
+            pytest.skip("FUSE does not mount here")
+        yield at
+    finally:
+        subprocess.run(["umount", at], check=False, capture_output=True)
+        subprocess.run(["losetup", "--detach", loop], check=False)
+
+
+@pytest.mark.debian("exfat-fuse", "exfatprogs")
+def test_a_bundle_on_an_exfat_stick(published: Published, box: ABox, tmp_path: Path) -> None:
+    """Every file executable, names of any case equal: it installs all the same, and a clash is refused."""
+    with an_exfat_stick(tmp_path) as stick:
+        shutil.copytree(published.bundle, stick / "bundle", copy_function=shutil.copyfile)
+        victim = blobs(stick / "bundle")[0]
+        assert victim.with_name(victim.name.upper()).exists()
+        assert box.install(stick / "bundle").record.number == 1
+        (stick / "bundle" / "index.json").rename(stick / "bundle" / "Index.json")
+        refused(box, stick / "bundle", "MEDIUM-CASE", MediumError)
+
+
+@pytest.mark.debian("mtools", "dosfstools")
+def test_a_bundle_through_fat32(published: Published, tmp_path: Path) -> None:
+    """Written to a FAT32 image and read back by other tools: names and bytes are what they were."""
+    image = tmp_path / "stick.img"
+    subprocess.run(["truncate", "-s", "64M", image], check=True)
+    subprocess.run(["mkfs.vfat", "-F", "32", image], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["mcopy", "-s", "-i", image, published.bundle, "::bundle"], check=True)
+    subprocess.run(["mcopy", "-s", "-i", image, "::bundle", tmp_path / "back"], check=True)
+    assert published.verify(tmp_path / "back").digest == published.verify(published.bundle).digest

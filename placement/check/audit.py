@@ -8,9 +8,17 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 
 from placement.check.declassifying import lowering
-from placement.check.document import AssignmentEntry, FallbackEntry, FlowEntry, Outline, Places, StageEntry
+from placement.check.document import (
+    AssignmentEntry,
+    FallbackEntry,
+    FlowEntry,
+    FlowKind,
+    Outline,
+    Places,
+    StageEntry,
+)  # fmt: skip
 from placement.check.evaluator import Judge
-from placement.check.graph import ANSWER, INPUT, Flow, Graph, declared, replacements
+from placement.check.graph import ANSWER, INPUT, Flow, Graph, replacements
 from placement.check.graph import graph as graph_of
 from placement.check.labels import Labels
 from placement.check.questions import Questions
@@ -88,21 +96,37 @@ class Run:
     @cached_property
     def flows(self) -> Mapping[tuple[str, str], FlowEntry]:
         """The plan's primary flows by their ends."""
-        return {flow.ends: flow for flow in self.assignment.flows if flow.kind.role == "primary"}
+        kinds = [kind for kind, *_ in self.assignment.outline.flows]
+        primary = [self.assignment.flow(number) for number, kind in enumerate(kinds) if kind.role == "primary"]
+        return {flow.ends: flow for flow in primary}
 
     @cached_property
     def spare(self) -> Mapping[str, set[str]]:
         """The sites at which a fallback target would run each stage, or queue what it receives."""
+        places = self.assignment.places
         found: dict[str, set[str]] = {}
-        stages = declared(self.pipeline.spec)
-        for entry in self.fallbacks:
-            fallbacks = stages[entry.stage].fallback if entry.stage in stages else ()
-            queues = [name for name in fallbacks if stages[name].task == "queue"]
-            for target in entry.order:
-                for end in (target.kind.stage or entry.stage, *(queues if target.kind.queues else ())):
-                    if target.where is not None:
-                        found.setdefault(end, set()).add(target.where)
+        for end, place in self.spare_places:
+            found.setdefault(end, set()).add(places[place])
         return found
+
+    @cached_property
+    def spare_places(self) -> frozenset[tuple[str, int]]:
+        """The same as pairs of a stage and the number of a place."""
+        found: set[tuple[str, int]] = set()
+        stages = self.labels.stages
+        for name, order in self.assignment.outline.orders:
+            fallbacks = stages[name].fallback if name in stages else ()
+            queues = [each for each in fallbacks if stages[each].task == "queue"]
+            for kind, place in order:
+                if place is not None:
+                    found.add((kind.stage or name, place))
+                    found.update((each, place) for each in (queues if kind.queues else ()))
+        return frozenset(found)
+
+    @cached_property
+    def ends(self) -> Mapping[str, int]:
+        """The number of the place of every stage that the plan has, and of the graph's two ends."""
+        return {**{kind.stage: place for kind, place in self.assignment.outline.stages}, INPUT: 0, ANSWER: 0}
 
     def site_of(self, end: str) -> str | None:
         """Return the site of a stage or of an end of the graph; None when the plan lacks the stage."""
@@ -131,12 +155,14 @@ class Seen:
     Attributes:
         sites: where anything runs, would run or would queue.
         hops: the ends of every link that a flow takes.
-        runs: one of each class of assignments.
+        graphs: what runs of each pipeline: graphs by the pipeline's name.
+        copies: what is not known of copies that stages keep: how long they stay, or how they are erased.
     """
 
     sites: set[str] = field(default_factory=set)
     hops: set[frozenset[str]] = field(default_factory=set)
-    runs: list[Run] = field(default_factory=list)
+    graphs: dict[str, set[Graph]] = field(default_factory=dict)
+    copies: set[str] = field(default_factory=set)
 
 
 class Audit:
@@ -150,11 +176,13 @@ class Audit:
         self._graphs: dict[tuple[str, tuple[tuple[str, str], ...]], Graph] = {}
         self._volumes: dict[tuple[Graph, Fraction], Volume] = {}
         self._clean: set[tuple[object, ...]] = set()
+        self._lawful: dict[tuple[Labels, int], set[tuple[object, ...]]] = {}
+        self._followers: dict[str, set[FlowKind]] = {}
 
     @property
-    def runs(self) -> list[Run]:
-        """One run of each class of assignments: what no check can tell apart, it need not look at twice."""
-        return self.seen.runs
+    def tenants(self) -> list[str]:
+        """The tenants that have any workload in the plan, sorted."""
+        return sorted({self.snapshot.pipelines[name].metadata.tenant for name in self.seen.graphs})
 
     @cached_property
     def pools(self) -> Mapping[PoolKey, PoolEntry]:
@@ -204,6 +232,14 @@ class Audit:
             self._clean.add(key)
         yield from found
 
+    def lawful(self, labels: Labels, origin: Site) -> set[tuple[object, ...]]:
+        """Return which flows over which hops were found to be right under these labels; who looks adds to them."""
+        return self._lawful.setdefault((labels, self.snapshot.profiles.law(origin.name)), set())
+
+    def followers(self, pipeline: Pipeline) -> set[FlowKind]:
+        """Return which spare flows were found to follow from a pipeline's fallbacks; who looks adds to them."""
+        return self._followers.setdefault(pipeline.name, set())
+
     def run(
         self,
         name: str,
@@ -223,6 +259,6 @@ class Audit:
         if (graph, rate) not in self._volumes:
             self._volumes[graph, rate] = Volume.of(pipeline, graph, rate)
         return Run(
-            name, AssignmentEntry.of(outline, places), pipeline, origin, graph, self.labels(pipeline, origin), rate,
+            name, AssignmentEntry(outline, places), pipeline, origin, graph, self.labels(pipeline, origin), rate,
             self._volumes[graph, rate], replaced, lost, usual,
         )  # fmt: skip

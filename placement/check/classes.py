@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 from placement.check.audit import Audit, Run, exact
 from placement.check.document import Outline, Places
-from placement.check.fallbacks import Known, Takeover, takeovers
-from placement.check.graph import Flow
+from placement.check.graph import Flow, Graph
 from placement.check.latency import HERE, Timing, stage_time, timing_of
 from placement.check.load import Demand, Portion, Share, Traffic
+from placement.check.recent import Recent
 from placement.check.result import Finding
+from placement.pipeline import Pipeline
 from sites.data import Label
 
 RunCheck = Callable[[Audit, Run], Iterator[Finding]]
@@ -44,37 +45,38 @@ class Shape:
     """A class of assignments.
 
     Attributes:
-        run: one of them.
-        findings: what the checks found in it; of any other member they find the like.
+        clean: whether the checks found nothing in one of them; of any other member they find the like.
         running: places at which stages run.
         spare: places at which a fallback would run or queue.
-        takeovers: the targets of its fallback orders, and those that these lack.
         needed: flows that leave a site, in the plan's order.
         routes: the different routes of these.
         timing: None when a stage or flow is missing, or has no speed.
     """
 
-    run: Run
+    pipeline: Pipeline
+    graph: Graph
     clean: bool
     running: tuple[int, ...]
     spare: tuple[int, ...]
-    takeovers: tuple[Takeover, ...]
     demand: Demand
     needed: tuple[Needed, ...]
     routes: tuple[tuple[int, ...], ...]
     timing: Timing | None
 
 
+MOST_CLASSES = 4096
+"""So many classes are remembered at a time, at least: a plan in which each workload is its own would keep them all."""
+
+
 class Classes:
-    """The classes met so far, and the judgement on each."""
+    """The classes met lately, and the judgement on each."""
 
     def __init__(self, audit: Audit, checks: tuple[RunCheck, ...]) -> None:
         self._audit, self._checks = audit, checks
-        self._shapes: dict[tuple[object, ...], Shape] = {}
+        self._shapes: Recent[tuple[object, ...], Shape] = Recent(MOST_CLASSES)
         self._shares: dict[tuple[object, ...], Share] = {}
         self._traffic: dict[Fraction, Traffic] = {}
         self._timings: dict[tuple[object, ...], Timing] = {}
-        self._takeovers: Known = {}
         self._portions: dict[tuple[object, ...], Portion] = {}
 
     def of(self, name: str, outline: Outline, places: Places, make: Callable[[], Run], *usual: bool) -> Shape:
@@ -96,7 +98,7 @@ class Classes:
         key = (name, outline, kinds, machines, hops, usual)
         shape = self._shapes.get(key)
         if shape is None:
-            shape = self._shapes[key] = self._judged(make(), outline, places)
+            shape = self._shapes.put(key, self._judged(make(), outline))
         return shape
 
     def findings(self, run: Run) -> Iterator[Finding]:
@@ -104,16 +106,16 @@ class Classes:
         for check in self._checks:
             yield from check(self._audit, run)
 
-    def _judged(self, run: Run, outline: Outline, places: Places) -> Shape:
-        self._audit.seen.runs.append(run)
+    def _judged(self, run: Run, outline: Outline) -> Shape:
+        self._audit.seen.graphs.setdefault(run.pipeline.name, set()).add(run.graph)
         needed = tuple(self._needed(run, outline))
         routes = tuple(dict.fromkeys(need.route for need in needed))
         return Shape(
-            run,
+            run.pipeline,
+            run.graph,
             next(self.findings(run), None) is None,
             tuple(dict.fromkeys(place for _, place in outline.stages)),
             tuple(dict.fromkeys(place for _, order in outline.orders for _, place in order if place is not None)),
-            () if run.usual is not None else tuple(takeovers(self._audit, run, outline, places, self._takeovers)),
             Demand(
                 tuple(self._shares_of(run, outline)),
                 tuple(self._traffic_of(run, outline)),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 from placement.catalogue import Needs
 from placement.check.audit import Audit, exact
@@ -35,30 +36,52 @@ def _dominant(needs: tuple[float, int, int, int], has: tuple[int, int, int, int]
     return max(shares)
 
 
+class Asked(NamedTuple):
+    """What a workload asks of pools, to be paid once all is known that is asked of them.
+
+    Attributes:
+        egress: what it pays per hour for what it sends over links.
+        pools: the pools of its stages.
+        wanted: requests per second over utilisation, of each of these.
+    """
+
+    egress: float
+    pools: tuple[PoolKey, ...]
+    wanted: tuple[float, ...]
+
+
 class Prices:
     """What a request per second costs at a pool, and a gigabyte on a hop, by the hour; floats, as the plan's are.
 
     A workload pays for a pool by its part of what all of them want of it in normal running: requests over utilisation.
     Where all pipelines have one utilisation that is its part of the load, which the plan states, and which is checked.
-
-    Args:
-        wanted: what all workloads want of each pool; None while it is not known yet.
     """
 
-    def __init__(self, audit: Audit, wanted: Mapping[PoolKey, Fraction] | None = None) -> None:
-        self._audit, self._wanted = audit, wanted
-        self._pools: dict[tuple[str, tuple[str, str, str, str]], float] = {}
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+        self._pools: dict[tuple[str, tuple[str, str, str, str]], tuple[PoolKey, float]] = {}
         self._hops: dict[tuple[str, str], float] = {}
 
-    def part(self, demand: Demand, places: Places) -> float:
-        """Return what an assignment costs per hour: its part of its pools' replicas, and its own egress."""
+    def paid(self, assignments: Iterable[tuple[Demand, Places]]) -> float:
+        """Return what assignments cost per hour: their part of the load of their pools, and their own egress."""
         total = 0.0
-        for place, share in demand.shares:
-            pool = (places[place], share.pool)
-            price = self._pools.get(pool)
-            if price is None:
-                price = self._pools[pool] = self._per_request(*pool)
-            total += (share.pace if self._wanted is None else share.wanted) * price
+        for demand, places in assignments:
+            total += self._egress(demand, places)
+            total += sum([share.pace * self._pool(places[place], share.pool)[1] for place, share in demand.shares])
+        return total
+
+    def asked(self, assignments: Iterable[tuple[Demand, Places]]) -> Asked:
+        """Return what assignments ask for, and their own egress."""
+        known = list(assignments)
+        shares = [(places[place], share) for demand, places in known for place, share in demand.shares]
+        return Asked(
+            sum(self._egress(demand, places) for demand, places in known),
+            tuple([self._pool(site, share.pool)[0] for site, share in shares]),
+            tuple([share.wanted for _, share in shares]),
+        )
+
+    def _egress(self, demand: Demand, places: Places) -> float:
+        total = 0.0
         for a, b, traffic in demand.hops:
             hop = (places[a], places[b])
             price = self._hops.get(hop)
@@ -68,13 +91,24 @@ class Prices:
             total += traffic.gigabytes * price
         return total
 
-    def _per_request(self, site: str, rest: tuple[str, str, str, str]) -> float:
-        pool = self._audit.pools.get((site, *rest))
-        whole = pool_price(self._audit, pool) if pool else None
-        if pool is None or whole is None:
-            return 0.0
-        load = pool.load if self._wanted is None else float(self._wanted.get(pool.key, 0))
-        return float(whole) / load if load > 0 else 0.0
+    def _pool(self, site: str, rest: tuple[str, str, str, str]) -> tuple[PoolKey, float]:
+        """Return what names a pool, and what a request per second of its load costs."""
+        known = self._pools.get((site, rest))
+        if known is None:
+            key = (site, *rest)
+            pool = self._audit.pools.get(key)
+            known = self._pools[site, rest] = (key, 0.0 if pool is None else _per(self._audit, pool, pool.load))
+        return known
+
+
+def shares_of(audit: Audit, wanted: Mapping[PoolKey, Fraction]) -> Mapping[PoolKey, float]:
+    """Return what each pool costs per hour for each request per second over utilisation that is wanted of it."""
+    return {pool.key: _per(audit, pool, float(wanted.get(pool.key, 0))) for pool in audit.document.pools}
+
+
+def _per(audit: Audit, pool: PoolEntry, rate: float) -> float:
+    price = pool_price(audit, pool)
+    return 0.0 if price is None or rate <= 0 else float(price) / rate
 
 
 def pool_price(audit: Audit, pool: PoolEntry) -> Fraction | None:

@@ -8,6 +8,7 @@ These are the checker's own nouns, so that a mistake in the planner's cannot hid
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from placement.check.labels import kept
@@ -182,28 +183,37 @@ class FallbackEntry(NamedTuple):
     order: tuple[TargetEntry, ...]
 
 
-class AssignmentEntry(NamedTuple):
-    """An outline with its sites filled in."""
+@dataclass(frozen=True)
+class AssignmentEntry:
+    """An outline with its sites filled in, as far as anybody asks."""
 
-    stages: tuple[StageEntry, ...]
-    flows: tuple[FlowEntry, ...]
-    fallbacks: tuple[FallbackEntry, ...]
+    outline: Outline
+    places: Places
 
-    @classmethod
-    def of(cls, outline: Outline, places: Places) -> AssignmentEntry:
-        """Return what an outline says about these places."""
-        return cls(
-            tuple(StageEntry(kind, places[place]) for kind, place in outline.stages),
-            tuple(
-                FlowEntry(kind, places[source], places[target], tuple(places[place] for place in route))
-                for kind, source, target, route in outline.flows
-            ),
-            tuple(
-                FallbackEntry(
-                    stage, tuple(TargetEntry(kind, None if at is None else places[at]) for kind, at in order)
-                )
-                for stage, order in outline.orders
-            ),
+    @cached_property
+    def stages(self) -> tuple[StageEntry, ...]:
+        """Every stage with its site."""
+        return tuple([StageEntry(kind, self.places[place]) for kind, place in self.outline.stages])
+
+    @cached_property
+    def flows(self) -> tuple[FlowEntry, ...]:
+        """Every flow with its sites."""
+        return tuple([self.flow(number) for number in range(len(self.outline.flows))])
+
+    def flow(self, number: int) -> FlowEntry:
+        """Return one flow with its sites."""
+        kind, source, target, route = self.outline.flows[number]
+        places = self.places
+        return FlowEntry(kind, places[source], places[target], tuple([places[place] for place in route]))
+
+    @cached_property
+    def fallbacks(self) -> tuple[FallbackEntry, ...]:
+        """Every fallback order with its sites."""
+        return tuple(
+            FallbackEntry(
+                stage, tuple(TargetEntry(kind, None if at is None else self.places[at]) for kind, at in order)
+            )
+            for stage, order in self.outline.orders
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 from placement.check.conditions import Case, Ground, failing, holds, selected
 from placement.check.logic import below, every, opposite, related, some
 from sites.country import Truth, country_of, within
-from sites.data import UNLABELLED
+from sites.data import UNLABELLED, Atom
 from sites.policy import Pack, Policy, Rule
 
 Outcome = Literal["permit", "undetermined", "deny"]
@@ -57,9 +57,18 @@ class Layer:
     name: str
     rules: tuple[tuple[str, Rule], ...]
 
-    def of(self, effect: str) -> Iterator[tuple[str, Rule]]:
-        """Yield the rules of one effect in file order."""
-        return ((name, rule) for name, rule in self.rules if rule.effect == effect)
+    def of(self, effect: str, case: Case) -> tuple[tuple[str, Rule], ...]:
+        """Return the rules of one effect that may be about a case, in file order; looked for once per atom."""
+        key = (effect, case.atom, case.activity)
+        if key not in self._about:
+            self._about[key] = tuple(
+                (name, rule) for name, rule in self.rules if rule.effect == effect and selected(rule, case) is not False
+            )
+        return self._about[key]
+
+    @cached_property
+    def _about(self) -> dict[tuple[str, Atom, str], tuple[tuple[str, Rule], ...]]:
+        return {}
 
 
 class Judge:
@@ -139,7 +148,7 @@ class Judge:
     def _prohibited(self, layer: Layer, case: Case) -> tuple[Truth, Reason]:
         """Return whether no prohibition strikes, and the first that decides."""
         values = []
-        for name, rule in layer.of("prohibit"):
+        for name, rule in layer.of("prohibit", case):
             struck = every((selected(rule, case), holds(self._ground(rule, case))))
             values.append((opposite(struck), Reason(name, ("prohibition",), unknown=struck is None)))
         return _and(values, Reason(layer.name))
@@ -147,7 +156,7 @@ class Judge:
     def _required(self, layer: Layer, case: Case) -> tuple[Truth, Reason]:
         """Return whether every requirement that matches is met, and the first that decides."""
         values = []
-        for name, rule in layer.of("require"):
+        for name, rule in layer.of("require", case):
             met = holds(self._ground(rule, case))
             value = some((opposite(selected(rule, case)), met))
             tests = () if value else failing(self._ground(rule, case))
@@ -158,7 +167,7 @@ class Judge:
         """Return whether some permit is true, and the first that decides."""
         unknown: Reason | None = None
         missed: list[str] = []
-        for name, rule in layer.of("permit"):
+        for name, rule in layer.of("permit", case):
             value = every((selected(rule, case), holds(self._ground(rule, case))))
             if value is True and trusted(name, rule):
                 return True, Reason(name)

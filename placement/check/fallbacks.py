@@ -6,115 +6,46 @@ hangs on links and names: routes to where the stage would then run, and the late
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Iterator
 
 from placement.check.audit import Audit, Run
-from placement.check.document import Outline, Places, StageEntry, TargetKind
-from placement.check.graph import ANSWER, INPUT, Flow, Graph, declared
-from placement.check.latency import HERE, Timing, over, stage_time, timing_of
+from placement.check.document import StageEntry, TargetKind
+from placement.check.graph import declared
+from placement.check.labels import Labels
 from placement.check.presence import refused
 from placement.check.residency import would_run
 from placement.check.result import Finding
-from sites.data import Label
+from placement.check.takeovers import Served, Takeovers
 from sites.site import Site
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A route that is needed once a target serves: the label, whether it waits, and the places of its ends."""
-
-    label: Label
-    waits: bool
-    source: int
-    target: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Takeover:
-    """A target of a fallback order, or one that the order lacks.
-
-    Attributes:
-        place: where it serves.
-        ways: the routes of the request, by the numbers that `timing` gives them.
-    """
-
-    stage: str
-    kind: TargetKind
-    place: int
-    ways: tuple[Way, ...]
-    timing: Timing | None
-    offered: bool = True
 
 
 def in_order(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield every order whose targets stand in a wrong order, twice, or where the stage already runs."""
-    for order in run.fallbacks:
-        listed = [(target.kind, target.where) for target in order.order]
-        entry = run.stages.get(order.stage)
-        declared_stages = declared(run.pipeline.spec)
-        fallbacks = declared_stages[order.stage].fallback if order.stage in declared_stages else ()
+    stages, places = run.labels.stages, run.assignment.places
+    for stage, order in run.assignment.outline.orders:
+        listed = [(kind, None if place is None else places[place]) for kind, place in order]
+        entry = run.stages.get(stage)
+        fallbacks = stages[stage].fallback if stage in stages else ()
         ranks = [_rank(kind, fallbacks) for kind, _ in listed]
         if ranks != sorted(ranks):
             expected = "other pools first, then fallbacks as they are declared, then queues"
-            yield Finding("plan/fallback", run.id, order.stage, expected, "another order")
+            yield Finding("plan/fallback", run.id, stage, expected, "another order")
         if len(set(listed)) < len(listed):
-            yield Finding("plan/fallback", run.id, order.stage, "each target once", "one twice")
+            yield Finding("plan/fallback", run.id, stage, "each target once", "one twice")
         for kind, where in listed:
-            same = entry and (kind.model, kind.variant, where) == (entry.kind.model, entry.kind.variant, entry.site)
-            if (
-                same
-                and kind.stage is None
-                and not kind.queues
-                and kind.hardware in (None, entry and entry.kind.hardware)
-            ):
-                yield Finding("plan/fallback", run.id, order.stage, "another pool than the stage's own", str(where))
+            if entry and where == entry.site and kind.stage is None and not kind.queues and _same(entry, kind):
+                yield Finding("plan/fallback", run.id, stage, "another pool than the stage's own", str(where))
 
 
-def _same(entry: StageEntry, kind: TargetKind, where: str | None) -> bool:
-    here = (entry.site, entry.kind.model, entry.kind.variant)
-    return here == (where, kind.model, kind.variant) and kind.hardware in (None, entry.kind.hardware)
+def _same(entry: StageEntry, kind: TargetKind) -> bool:
+    own = entry.kind
+    return (kind.model, kind.variant) == (own.model, own.variant) and kind.hardware in (None, own.hardware)
 
 
 def _rank(kind: TargetKind, fallbacks: tuple[str, ...]) -> int:
     if kind.queues:
         return len(fallbacks) + 2
     return 0 if kind.stage is None else 1 + (fallbacks.index(kind.stage) if kind.stage in fallbacks else len(fallbacks))
-
-
-Known = dict[tuple[object, ...], Takeover]
-"""Takeovers by what they are made of: labels, graph, machines and numbers of places, whichever sites fill them."""
-
-
-def takeovers(audit: Audit, run: Run, outline: Outline, places: Places, known: Known) -> Iterator[Takeover]:
-    """Yield every target of an assignment's orders, and every built-in fallback that they lack and that may serve."""
-    at = {kind.stage: place for kind, place in outline.stages}
-    machine = audit.snapshot.profiles.machine
-    stages_at = tuple((kind, place, machine(places[place], kind.hardware or "")) for kind, place in outline.stages)
-    for stage, order in outline.orders:
-        for kind, place in order:
-            if place is None:
-                continue
-            key = (run.labels, run.graph, stages_at, stage, kind, place, machine(places[place], kind.hardware or ""))
-            if key not in known:
-                known[key] = (
-                    _queue(run, at, stage, kind, place)
-                    if kind.queues
-                    else _takeover(audit, run, at, stage, kind, (place, places[place]))
-                )
-            yield known[key]
-    offered = {(stage, kind.stage) for stage, order in outline.orders for kind, _ in order if not kind.queues}
-    queued = {stage for stage, order in outline.orders for kind, _ in order if kind.queues}
-    stages = declared(run.pipeline.spec)
-    for name in at.keys() & run.graph.stages.keys():
-        for fallback in stages[name].fallback:
-            new = fallback not in at and (name, fallback) not in offered
-            waits = stages[fallback].task == "queue" and name in queued
-            if new and not waits and not stages[fallback].models and may_serve(audit, run, fallback, run.origin):
-                yield _takeover(
-                    audit, run, at, name, TargetKind(fallback, None, None, None, False), (0, places[0]), offered=False
-                )
 
 
 def may_serve(audit: Audit, run: Run, fallback: str, site: Site) -> bool:
@@ -125,107 +56,86 @@ def may_serve(audit: Audit, run: Run, fallback: str, site: Site) -> bool:
     return not kept_apart and not barred and not any(d.refused for d in would_run(audit, run, stage, site))
 
 
-def _queue(run: Run, at: Mapping[str, int], stage: str, kind: TargetKind, place: int) -> Takeover:
-    """Return a queue as a target: what the stage receives has to come there, whenever it does."""
-    where = {**at, INPUT: 0}
-    flows = [flow for flow in sorted(run.graph.flows) if flow[1] == stage and flow[0] in where]
-    ways = dict.fromkeys(Way(run.labels.sent(*flow), False, where[flow[0]], place) for flow in flows)
-    return Takeover(stage, kind, place, tuple(way for way in ways if way.source != place), None)
-
-
-def _takeover(
-    audit: Audit, run: Run, at: Mapping[str, int], stage: str, kind: TargetKind, to: tuple[int, str], *,
-    offered: bool = True,
-) -> Takeover:  # fmt: skip
-    place, site = to
-    serving = kind.stage or stage
-    taken = {**run.replaced, stage: serving} if kind.stage else run.replaced
-    graph = audit.graph(run.pipeline, taken)
-    where = {**at, INPUT: 0, ANSWER: 0, serving: place}
-    flows = [flow for flow in sorted(graph.flows) if flow[0] in where and flow[1] in where]
-    taken_ways = {flow: _way(run, graph, flow, where) for flow in flows}
-    ways = list(dict.fromkeys(way for way in taken_ways.values() if way.source != way.target))
-    numbers = {flow: ways.index(way) if way in ways else HERE for flow, way in taken_ways.items()}
-    timing = _timing(audit, run, graph, kind, (serving, site), numbers) if len(flows) == len(graph.flows) else None
-    return Takeover(stage, kind, place, tuple(ways), timing, offered)
-
-
-def _way(run: Run, graph: Graph, flow: Flow, where: Mapping[str, int]) -> Way:
-    return Way(run.labels.sent(*flow), not graph.is_async(flow), where[flow[0]], where[flow[1]])
-
-
-def _timing(
-    audit: Audit, run: Run, graph: Graph, kind: TargetKind, serving: tuple[str, str], numbers: Mapping[Flow, int]
-) -> Timing | None:  # fmt: skip
-    own: dict[str, Fraction] = {}
-    if kind.model is not None and kind.hardware is None:
-        return None
-    for name in graph.stages:
-        entry = run.stages.get(name)
-        if name == serving[0]:
-            time = stage_time(audit.snapshot, run.pipeline, serving[1], kind.model, kind.variant, kind.hardware)
-        elif entry is None:
-            return None
-        else:
-            chosen = entry.kind
-            time = stage_time(
-                audit.snapshot, run.pipeline, entry.site, chosen.model, chosen.variant, chosen.hardware
-            )  # fmt: skip
-        if time is None:
-            return None
-        own[name] = time
-    sizes = {flow: graph.size(flow, run.pipeline.spec.input.size) for flow in graph.flows}
-    return timing_of(graph, own, numbers, sizes)
-
-
 class Orders:
     """Weighs the fallback orders of assignments by their routes and by time."""
 
     def __init__(self, audit: Audit) -> None:
-        self._audit = audit
+        self._audit, self._takeovers = audit, Takeovers(audit)
+        self._may_serve: dict[tuple[Labels, str, int], bool] = {}
 
-    def weigh(
-        self, name: str, run: Run, origin: Site, takeovers: tuple[Takeover, ...], places: Places
-    ) -> Iterator[Finding]:
-        """Yield each target that no permitted route reaches, that is too slow, or stands behind a slower one."""
-        before: tuple[str, float] | None = None
-        for takeover in takeovers:
-            subject = f"{takeover.stage} falls back to {takeover.kind.stage or 'itself'} at {places[takeover.place]}"
-            time = self._time(run, origin, takeover, places)
-            limit = run.pipeline.spec.latency
-            late = time is not None and limit is not None and time > limit * (1 + 1e-9)
-            if not takeover.offered:
-                if time is not None and not late:
-                    yield Finding("plan/fallback", name, subject, "a target of the order: it is permitted", "absent")
-            elif time is None:
-                yield Finding("invariant/15", name, subject, "permitted routes there and on", "none")
-            elif late:
-                yield Finding("plan/fallback", name, subject, f"within {limit} µs", f"{time:.0f} µs")
-            elif takeover.kind.stage is None and not takeover.kind.queues:
-                if not self._exists(takeover, places):
-                    yield Finding("plan/fallback", name, subject, "a pool of the plan", "none")
-                if (
-                    before
-                    and not run.pipeline.spec.survive
-                    and before[0] == takeover.stage
-                    and time < before[1] * (1 - 1e-9)
-                ):
-                    yield Finding(
-                        "plan/fallback", name, subject, "the nearest first", f"{time:.0f} after {before[1]:.0f} µs"
-                    )
-                before = (takeover.stage, time)
+    def weigh(self, run: Run) -> Iterator[Finding]:
+        """Yield each target that no permitted route reaches, that is too slow, or stands behind a slower one.
 
-    def _time(self, run: Run, origin: Site, takeover: Takeover, places: Places) -> float | None:
-        """Return the microseconds of the request when a target serves; None without a permitted route."""
-        routes = self._audit.bench(run.pipeline.metadata.tenant).routes
-        measures = []
-        for way in takeover.ways:
-            route = routes.best(way.label, places[way.source], places[way.target], origin, waits=way.waits)
-            if route is None:
-                return None
-            measures.append(routes.measure(route))
-        return 0.0 if takeover.timing is None else takeover.timing.slowest(measures, over)
+        And each built-in fallback that an order lacks and that may serve.
+        """
+        outline, places = run.assignment.outline, run.assignment.places
+        lacking = list(self._lacking(run))
+        if not outline.orders and not lacking:
+            return
+        served = Served(self._audit, self._takeovers, run)
+        limit, nearest_first = run.pipeline.spec.latency, not run.pipeline.spec.survive
+        for stage, order in outline.orders:
+            before: float | None = None
+            for kind, place in order:
+                if place is None or not _declared(run, stage, kind):
+                    continue
+                time = served.queued(stage, place) if kind.queues else served.with_target(stage, kind, place)
+                yield from _reached(run, stage, kind, places[place], time)
+                if time is None or _late(time, limit) or kind.stage is not None or kind.queues:
+                    continue
+                subject = _subject(stage, kind, places[place])
+                if (places[place], kind.model, kind.variant, kind.hardware) not in self._audit.pool_names:
+                    yield Finding("plan/fallback", run.id, subject, "a pool of the plan", "none")
+                if before is not None and nearest_first and time < before * (1 - 1e-9):
+                    found = f"{time:.0f} after {before:.0f} µs"
+                    yield Finding("plan/fallback", run.id, subject, "the nearest first", found)
+                before = time
+        for stage, kind in lacking:
+            time = served.with_target(stage, kind, 0)
+            if time is not None and not _late(time, limit):
+                expected = "a target of the order: it is permitted"
+                yield Finding("plan/fallback", run.id, _subject(stage, kind, places[0]), expected, "absent")
 
-    def _exists(self, takeover: Takeover, places: Places) -> bool:
-        kind = takeover.kind
-        return (places[takeover.place], kind.model, kind.variant, kind.hardware) in self._audit.pool_names
+    def _lacking(self, run: Run) -> Iterator[tuple[str, TargetKind]]:
+        """Yield each built-in fallback that may serve at the origin, and that neither runs nor is offered."""
+        stages, orders = run.labels.stages, run.assignment.outline.orders
+        for name in run.stages.keys() & run.graph.stages.keys():
+            for fallback in stages[name].fallback:
+                if fallback in run.stages or stages[fallback].models:
+                    continue
+                kinds = [kind for stage, order in orders if stage == name for kind, _ in order]
+                offered = any(kind.stage == fallback and not kind.queues for kind in kinds)
+                waits = stages[fallback].task == "queue" and any(kind.queues for kind in kinds)
+                if not offered and not waits and self._may(run, fallback):
+                    yield name, TargetKind(fallback, None, None, None, False)
+
+    def _may(self, run: Run, fallback: str) -> bool:
+        """Return whether a fallback stage may run at the origin; asked once for all origins that are alike."""
+        key = (run.labels, fallback, self._audit.snapshot.profiles.kind(run.origin.name))
+        if key not in self._may_serve:
+            self._may_serve[key] = may_serve(self._audit, run, fallback, run.origin)
+        return self._may_serve[key]
+
+
+def _declared(run: Run, stage: str, kind: TargetKind) -> bool:
+    """Return whether a target is of a stage that there is; what is none has been found already (invariant 15)."""
+    stages = run.labels.stages
+    return stage in stages and (kind.stage is None or kind.stage in stages)
+
+
+def _subject(stage: str, kind: TargetKind, where: str) -> str:
+    return f"{stage} falls back to {kind.stage or 'itself'} at {where}"
+
+
+def _late(time: float, limit: int | None) -> bool:
+    return limit is not None and time > limit * (1 + 1e-9)
+
+
+def _reached(run: Run, stage: str, kind: TargetKind, where: str, time: float | None) -> Iterator[Finding]:
+    """Yield a finding when no permitted route reaches a target, or the request would come too late."""
+    limit = run.pipeline.spec.latency
+    if time is None:
+        yield Finding("invariant/15", run.id, _subject(stage, kind, where), "permitted routes there and on", "none")
+    elif _late(time, limit):
+        found = f"{time:.0f} µs"
+        yield Finding("plan/fallback", run.id, _subject(stage, kind, where), f"within {limit} µs", found)

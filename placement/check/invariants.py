@@ -44,15 +44,15 @@ def stages(audit: Audit, run: Run) -> Iterator[Finding]:
 
 def hops(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield what is wrong with the label, decisions and citations of each flow on its route."""
-    for flow in run.assignment.flows:
-        yield from residency.flow_on_route(audit, run, flow)
+    yield from residency.flows_on_routes(audit, run)
 
 
 def fallbacks(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield what is wrong with each target of each fallback order."""
-    for entry in run.fallbacks:
-        for target in entry.order:
-            yield from residency.fallback_target(audit, run, entry.stage, target)
+    for stage, order in run.assignment.outline.orders:
+        for kind, place in order:
+            where = None if place is None else run.assignment.places[place]
+            yield from residency.fallback_target(audit, run, stage, kind, where)
 
 
 def declassifiers(audit: Audit, run: Run) -> Iterator[Finding]:
@@ -93,13 +93,13 @@ def _no_telemetry(audit: Audit) -> str | None:
 
 
 def _no_authority(audit: Audit) -> str | None:
-    policies = [audit.snapshot.policies[run.pipeline.metadata.tenant].spec for run in audit.runs]
+    policies = [audit.snapshot.policies[tenant].spec for tenant in audit.tenants]
     named = {entry.approver for spec in policies if spec.approvers is None for entry in spec.declassifiers}
     return f"over which atoms {_some(sorted(named))} has authority: the Policy names no approvers" if named else None
 
 
 def _no_reliance(audit: Audit) -> str | None:
-    specs = [audit.snapshot.policies[tenant].spec for tenant in {run.pipeline.metadata.tenant for run in audit.runs}]
+    specs = [audit.snapshot.policies[tenant].spec for tenant in audit.tenants]
     rules = [rule for spec in specs for rule in spec.rules]
     rules += [rule for spec in specs for name in spec.packs for rule in audit.snapshot.packs[name].spec.rules]
     if any(rule.readable_by is not None for rule in rules):
@@ -109,7 +109,11 @@ def _no_reliance(audit: Audit) -> str | None:
 
 def _no_purpose(audit: Audit) -> str | None:
     running = {
-        f"{run.pipeline.name}/{name}" for run in audit.runs for name, s in run.graph.stages.items() if not s.purpose
+        f"{pipeline}/{name}"
+        for pipeline, graphs in audit.seen.graphs.items()
+        for graph in graphs
+        for name, stage in graph.stages.items()
+        if not stage.purpose
     }
     return f"purpose of stage {_some(sorted(running))}" if running else None
 

@@ -64,8 +64,9 @@ def unplaced(audit: Audit) -> Iterator[Finding]:
 
 def graph_of(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield every stage and primary flow that is missing, needless or there twice."""
-    stages = tuple([entry.kind.stage for entry in run.assignment.stages])
-    flows = tuple([flow.ends for flow in run.assignment.flows if flow.kind.role == "primary"])
+    outline = run.assignment.outline
+    stages = tuple([kind.stage for kind, _ in outline.stages])
+    flows = tuple([(kind.from_stage, kind.to_stage) for kind, *_ in outline.flows if kind.role == "primary"])
     yield from audit.clean((run.graph, stages, flows), lambda: _graph_of(run, Counter(stages), Counter(flows)))
 
 

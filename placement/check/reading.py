@@ -27,6 +27,7 @@ from placement.check.document import (
     label_of,
 )  # fmt: skip
 from placement.check.graph import ANSWER, INPUT
+from placement.check.recent import Recent
 from placement.check.schema import (
     Entry,
     FailureText,
@@ -56,6 +57,10 @@ _OWN = re.compile(
 """What each workload has for itself: its cost, id, latency and origin."""
 
 
+MOST_OUTLINES = 4096
+"""So many assignments are remembered at a time, at least, to be recognised when they come again."""
+
+
 class Reader:
     """Reads workloads and failures.
 
@@ -71,8 +76,8 @@ class Reader:
         self._targets: dict[tuple[Raw, ...], TargetKind] = {}
         self._labels: dict[str, Label] = {}
         self._cited: dict[str, tuple[str, ...]] = {}
-        self._outlines: dict[tuple[Raw, ...], Outline] = {}
-        self._said: dict[bytes, Said] = {}
+        self._outlines: Recent[tuple[Raw, ...], Outline] = Recent(MOST_OUTLINES)
+        self._said: Recent[bytes, Said] = Recent(MOST_OUTLINES)
 
     def workload(self, found: bytes | Raw) -> WorkloadEntry:
         """Return a workload of its text or its fields. Raises PlacementError naming the first field that is wrong."""
@@ -92,7 +97,7 @@ class Reader:
             own_numbers = (entry.id, entry.origin, entry.modelled, entry.cost_per_hour)
             if own_numbers != (own[2].decode(), origin, float(own[3]), float(own[1])):
                 return entry  # what was found in the text is not what the parser found
-            said = self._said[digest] = entry.said
+            said = self._said.put(digest, entry.said)
         return WorkloadEntry(own[2].decode(), origin, said, float(own[3]), float(own[1]))
 
     def failure(self, raw: Raw) -> tuple[str, tuple[FailedEntry, ...]]:
@@ -155,8 +160,7 @@ class Reader:
             named = [(place, kind.hardware) for kind, place in stages]
             named += [(place, kind.hardware) for _, order in chosen for kind, place in order if place is not None]
             machines = dict.fromkeys((place, hardware) for place, hardware in named if hardware is not None)
-            outline = Outline(fraction, stages, flows, chosen, tuple(hops), tuple(machines))
-            self._outlines[key] = outline
+            outline = self._outlines.put(key, Outline(fraction, stages, flows, chosen, tuple(hops), tuple(machines)))
         return Part(outline, tuple(places)[1:])
 
     def _stage(self, raw: Raw, places: dict[str, int]) -> tuple[StageKind, int]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from placement.check.audit import Audit, Run
-from placement.check.document import FlowEntry, StageEntry, TargetEntry, TargetKind
+from placement.check.document import FlowEntry, FlowKind, StageEntry, TargetKind
 from placement.check.evaluator import Reason
-from placement.check.graph import INPUT, declared, senders
+from placement.check.graph import INPUT, senders
 from placement.check.labels import joined_with_keys, within
 from placement.check.presence import refused
 from placement.check.questions import SUBPROCESSOR, Decision, Decisions
@@ -110,16 +110,26 @@ def _at_site(audit: Audit, run: Run, entry: StageEntry, label: Label) -> tuple[D
     return questions.placing(label, site, run.origin, stage.purpose, extra), sunk
 
 
-def flow_on_route(audit: Audit, run: Run, flow: FlowEntry) -> Iterator[Finding]:
-    """Yield what is wrong with a flow's label, its hops' decisions, its verdict and the rules it cites."""
-    ends = flow.ends
-    if flow.kind.role != "primary":
-        yield from _follows(run, flow, ">".join(ends))
-    if ends[0] == INPUT or ends[0] in run.labels.stages:
-        snapshot = audit.snapshot
-        hops = tuple([snapshot.crossing(a, b) for a, b in pairwise(flow.route)])
-        key = (run.labels, flow.kind, hops, snapshot.profiles.law(run.origin.name))
-        yield from audit.clean(key, lambda: _flow_on_route(audit, run, flow))
+def flows_on_routes(audit: Audit, run: Run) -> Iterator[Finding]:
+    """Yield what is wrong with flows' labels, their hops' decisions, verdicts, the rules they cite, and spare flows.
+
+    What was found right for a kind of flow over kinds of hops is not looked at again.
+    """
+    outline, places = run.assignment.outline, run.assignment.places
+    crossed = {(a, b): audit.snapshot.crossing(places[a], places[b]) for a, b in outline.hops}
+    right, followers = audit.lawful(run.labels, run.origin), audit.followers(run.pipeline)
+    for number, (kind, source, target, route) in enumerate(outline.flows):
+        if kind.role != "primary" and not (kind in followers and _ends_are_there(run, kind, source, target)):
+            found = list(_follows(run, run.assignment.flow(number)))
+            yield from found
+            if not found:
+                followers.add(kind)
+        key = (kind, *[crossed[hop] for hop in pairwise(route)])
+        if key not in right and (kind.from_stage == INPUT or kind.from_stage in run.labels.stages):
+            found = list(_flow_on_route(audit, run, run.assignment.flow(number)))
+            yield from found
+            if not found:
+                right.add(key)
 
 
 def _flow_on_route(audit: Audit, run: Run, flow: FlowEntry) -> Iterator[Finding]:
@@ -140,14 +150,22 @@ def _flow_on_route(audit: Audit, run: Run, flow: FlowEntry) -> Iterator[Finding]
         yield Finding("invariant/6", run.id, subject, "verdict permit", f"verdict {flow.kind.verdict}")
 
 
-def _follows(run: Run, flow: FlowEntry, subject: str) -> Iterator[Finding]:
+def _ends_are_there(run: Run, kind: FlowKind, source: int, target: int) -> bool:
+    """Return whether a stage, or a target of a fallback order, is at either end of a spare flow."""
+    ends, spare = run.ends, run.spare_places
+    return (ends.get(kind.from_stage) == source or (kind.from_stage, source) in spare) and (
+        ends.get(kind.to_stage) == target or (kind.to_stage, target) in spare
+    )
+
+
+def _follows(run: Run, flow: FlowEntry) -> Iterator[Finding]:
     """Yield a spare flow that no stage and no target of a fallback order would use."""
-    kind = flow.kind
+    kind, subject = flow.kind, ">".join(flow.ends)
     if kind.role != "fallback" or kind.from_stage not in senders(run.pipeline.spec, kind.to_stage):
         yield Finding("invariant/1", run.id, subject, "a flow that a fallback of the pipeline brings", kind.role)
         return
     size = run.pipeline.spec.input.size
-    size = size if kind.from_stage == INPUT else declared(run.pipeline.spec)[kind.from_stage].output
+    size = size if kind.from_stage == INPUT else run.labels.stages[kind.from_stage].output
     if (kind.size, kind.rate) != (size, 0):
         found = f"{kind.size:.9g} bytes, {kind.rate:.9g}/s"
         yield Finding("plan/flow", run.id, subject, f"{size} bytes, reserving nothing", found)
@@ -156,10 +174,9 @@ def _follows(run: Run, flow: FlowEntry, subject: str) -> Iterator[Finding]:
             yield Finding("invariant/15", run.id, subject, f"an end of {end} that the plan has", site)
 
 
-def fallback_target(audit: Audit, run: Run, name: str, target: TargetEntry) -> Iterator[Finding]:
+def fallback_target(audit: Audit, run: Run, name: str, kind: TargetKind, where: str | None) -> Iterator[Finding]:
     """Yield what forbids one target of a stage's fallback order: who serves, pins and taints, and the decisions."""
-    stages = declared(run.pipeline.spec)
-    kind, where = target.kind, target.where
+    stages = run.labels.stages
     serving = kind.stage or name
     if name not in stages or where is None or serving not in (name, *stages[name].fallback):
         yield Finding("invariant/15", run.id, name, "a fallback of the stage at a site", f"{serving} at {where}")

@@ -41,6 +41,10 @@ class Measure:
     price: Fraction
     bandwidth: int | None
 
+    def microseconds(self, bits: int) -> float:
+        """Return how long one request's bits are under way."""
+        return self.rtt / 2 + (bits * 10**6 / self.bandwidth if self.bandwidth else 0.0)
+
 
 class Search:
     """The best routes from one site, found as far as they are asked for."""

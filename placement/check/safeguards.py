@@ -75,10 +75,11 @@ def kept_at(audit: Audit, place: Place) -> Iterator[Kept]:
 
 def retention(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield each copy that no erasure path ends, that is unbounded, or that outlives what the policy allows."""
-    if not audit.snapshot.policies[run.pipeline.metadata.tenant].spec.retention:
+    if audit.snapshot.policies[run.pipeline.metadata.tenant].spec.retention is None:
         return
     for place in places(audit, run):
         for kept in kept_at(audit, place):
+            audit.seen.copies.update(_open_ends(place, kept))
             for cap in _caps(audit, place.run, kept.label):
                 expected = f"{cap.data} for at most {cap.most / HOUR:g} h"
                 found = _too_long(kept, place.site, cap)
@@ -102,18 +103,17 @@ def _caps(audit: Audit, run: Run, label: Label) -> list[Retention]:
 
 def unbounded(audit: Audit) -> str | None:
     """Return what is not known of the copies in a plan, or None."""
-    tenants = {run.pipeline.metadata.tenant for run in audit.runs}
-    silent = sorted(tenant for tenant in tenants if audit.snapshot.policies[tenant].spec.retention is None)
+    silent = [tenant for tenant in audit.tenants if audit.snapshot.policies[tenant].spec.retention is None]
     if silent:
         return f"the Policy of tenant {_some(silent)} declares no retention"
-    open_ends: set[str] = set()
-    for place in (place for run in audit.runs for place in places(audit, run)):
-        for kept in kept_at(audit, place):
-            if kept.stays is None:
-                open_ends.add(f"how long {place.run.pipeline.name}/{place.stage.name} keeps {kept.what}")
-            if place.site.spec.erasure is None:
-                open_ends.add(f"erasure at {place.site.name}")
-    return _some(sorted(open_ends)) if open_ends else None
+    return _some(sorted(audit.seen.copies)) if audit.seen.copies else None
+
+
+def _open_ends(place: Place, kept: Kept) -> Iterator[str]:
+    if kept.stays is None:
+        yield f"how long {place.run.pipeline.name}/{place.stage.name} keeps {kept.what}"
+    if place.site.spec.erasure is None:
+        yield f"erasure at {place.site.name}"
 
 
 def crossings(audit: Audit) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from placement.check import capacity, domains
-from placement.check.audit import Audit, Run, exact
+from placement.check.audit import Audit, exact
 from placement.check.classes import Classes
 from placement.check.cost import pool_price
 from placement.check.document import FailedEntry, Part, Places
@@ -73,7 +73,7 @@ class Survival:
             name
             for name in self._users.get(lost, ())
             for member in self._weighed.members[name][:1]
-            if member.shape.run.pipeline.spec.survive and member.places[0] not in (lost if len(lost) == 1 else ())
+            if member.shape.pipeline.spec.survive and member.places[0] not in (lost if len(lost) == 1 else ())
         ]
 
     def weigh(self, failures: Iterable[Failure]) -> Iterator[Finding]:
@@ -129,7 +129,7 @@ class Survival:
     def _moved(self, lost: Lost, entry: FailedEntry, change: Ledger) -> Iterator[Finding]:
         """Yield what is wrong with the assignments of one workload after a loss, and add what they ask for."""
         normal = self._weighed.members[entry.id]
-        run = normal[0].shape.run
+        pipeline = normal[0].shape.pipeline
         origin = self._audit.snapshot.site(normal[0].places[0])
         usual = frozenset(
             (kind.stage, member.places[place]) for member in normal for kind, place in member.outline.stages
@@ -139,12 +139,12 @@ class Survival:
             not fractions
             or sum(fractions) != 1
             or min(fractions) <= 0
-            or (len(fractions) > 1 and not run.pipeline.spec.split)
+            or (len(fractions) > 1 and not pipeline.spec.split)
         ):
             yield Finding(
                 "invariant/15", entry.id, "fraction", "positive, in sum 1", str([float(f) for f in fractions])
             )
-        whole = not any(self._degraded(member.shape.run) for member in normal)
+        whole = not any(self._degraded(member) for member in normal)
         for part in entry.parts:
             member = self._member(entry.id, origin, part, lost, usual)
             change.add(member.shape.demand, member.places)
@@ -172,7 +172,7 @@ class Survival:
         sites, hops = uses(member)
         if lost & sites if len(lost) == 1 else lost in hops:
             yield Finding("invariant/15", name, "sites and links", "without what is lost", "not so")
-        if whole and self._degraded(member.shape.run):
+        if whole and self._degraded(member):
             yield Finding("invariant/15", name, "stages", "whole, as in normal running", "degraded")
         if not member.shape.clean:
             run = self._audit.run(name, member.outline, member.places, lost, usual)
@@ -180,10 +180,11 @@ class Survival:
         yield from self._weighed.routes(name, origin, member, lost)
         time = self._weighed.slowest(member)
         if time is not None:
-            yield from self._weighed.too_slow(name, member.shape.run.pipeline, member, time)
+            yield from self._weighed.too_slow(name, member.shape.pipeline, member, time)
 
-    def _degraded(self, run: Run) -> bool:
-        return set(run.graph.stages) != {stage.name for stage in run.pipeline.spec.stages}
+    def _degraded(self, member: Member) -> bool:
+        shape = member.shape
+        return shape.graph.stages.keys() != {stage.name for stage in shape.pipeline.spec.stages}
 
     def _together(self, change: Ledger, when: str) -> Iterator[Finding]:
         """Yield what is overloaded once a change of what normal running asks for is made."""

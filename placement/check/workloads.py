@@ -8,14 +8,15 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from placement.check import presence
-from placement.check.audit import Audit
-from placement.check.classes import Classes, Shape
-from placement.check.cost import MICRO, Prices
+from placement.check.audit import Audit, Run
+from placement.check.classes import MOST_CLASSES, Classes, Shape
+from placement.check.cost import MICRO, Asked, Prices, shares_of
 from placement.check.document import Outline, Places, WorkloadEntry
 from placement.check.fallbacks import Orders
 from placement.check.latency import over
 from placement.check.load import Ledger
 from placement.check.presence import near
+from placement.check.recent import Recent
 from placement.check.result import Finding
 from placement.check.routes import NOTHING, Lost
 from placement.check.schema import PoolKey
@@ -35,11 +36,8 @@ class Member(NamedTuple):
     places: Places
 
 
-def _paid(
-    name: str, stated: float | None, prices: Prices, members: tuple[Member, ...], reserve: float = 0.0
-) -> Iterator[Finding]:
+def _paid(name: str, stated: float | None, cost: float) -> Iterator[Finding]:
     """Yield a finding when a workload's stated part of the cost per hour is not what its assignments come to."""
-    cost = reserve + sum(prices.part(member.shape.demand, member.places) for member in members)
     if stated is None or not near(stated, cost, absolute=MICRO):
         yield Finding("plan/cost", name, "costPerHour", f"{cost:.6f}", str(stated))
 
@@ -57,9 +55,9 @@ class Workloads:
         self._audit, self._classes = audit, classes
         self._prices = Prices(audit)
         self._even = len({pipeline.spec.utilisation for pipeline in audit.snapshot.pipelines.values()}) <= 1
-        self._owed: list[tuple[str, float | None, tuple[Member, ...]]] = []
+        self._owed: list[tuple[str, float | None, Asked]] = []
         self._orders = Orders(audit)
-        self._facts: dict[tuple[object, ...], tuple[Finding, ...]] = {}
+        self._facts: Recent[tuple[object, ...], tuple[Finding, ...]] = Recent(MOST_CLASSES)
         self.ledger = Ledger()
         self.members: dict[str, tuple[Member, ...]] = {}
         self.keeps = any(pipeline.spec.survive for pipeline in audit.snapshot.pipelines.values())
@@ -75,19 +73,17 @@ class Workloads:
         pipeline, origin = known
         self._note(entry.id, pipeline.name, origin.name)
         yield from self._said(entry, pipeline, origin)
-        members = tuple(
-            self._member(entry.id, pipeline, part.outline, (origin.name, *part.others)) for part in entry.said.parts
-        )
+        runs = [self._audit.run(entry.id, part.outline, (origin.name, *part.others)) for part in entry.said.parts]
+        members = tuple([self._member(run) for run in runs])
         if self.keeps and any(part.others for part in entry.said.parts):
             self.members[entry.id] = members
-        for member in members:
+        for run, member in zip(runs, members, strict=True):
             self.ledger.add(member.shape.demand, member.places)
             if not member.shape.clean:
-                yield from self._classes.findings(self._audit.run(entry.id, member.outline, member.places))
+                yield from self._classes.findings(run)
             if member.shape.needed:
                 yield from self.routes(entry.id, origin, member)
-            if member.shape.takeovers:
-                yield from self._orders.weigh(entry.id, member.shape.run, origin, member.shape.takeovers, member.places)
+            yield from self._orders.weigh(run)
         yield from self._numbers(entry, pipeline, members)
 
     def _note(self, name: str, pipeline: str, origin: str) -> None:
@@ -97,10 +93,9 @@ class Workloads:
             self.odd[name] += 1
         listed.add(origin)
 
-    def _member(self, name: str, pipeline: Pipeline, outline: Outline, places: Places) -> Member:
-        shape = self._classes.of(
-            pipeline.name, outline, places, lambda: self._audit.run(name, outline, places)
-        )  # fmt: skip
+    def _member(self, run: Run) -> Member:
+        outline, places = run.assignment.outline, run.assignment.places
+        shape = self._classes.of(run.pipeline.name, outline, places, lambda: run)
         seen = self._audit.seen.sites
         for place in (*shape.running, *shape.spare):
             seen.add(places[place])
@@ -113,14 +108,14 @@ class Workloads:
         key = (entry.said, pipeline.name, self._audit.snapshot.profiles.kind(origin.name))
         found = self._facts.get(key)
         if found is None:
-            found = self._facts[key] = tuple(presence.facts(entry, pipeline, rate_of(pipeline, origin)))
+            found = self._facts.put(key, tuple(presence.facts(entry, pipeline, rate_of(pipeline, origin))))
         for finding in found:
             yield Finding(finding.code, entry.id, finding.subject, finding.expected, finding.found)
 
     def routes(self, name: str, origin: Site, member: Member, lost: Lost = NOTHING) -> Iterator[Finding]:
         """Yield each flow that does not take the best of its permitted routes."""
         shape, places = member.shape, member.places
-        known = self._audit.bench(shape.run.pipeline.metadata.tenant).routes
+        known = self._audit.bench(shape.pipeline.metadata.tenant).routes
         for need in shape.needed:
             route = tuple([places[place] for place in need.route])
             source, target = places[need.source], places[need.target]
@@ -135,7 +130,7 @@ class Workloads:
         shape, places = member.shape, member.places
         if shape.timing is None:
             return None
-        known = self._audit.bench(shape.run.pipeline.metadata.tenant).routes
+        known = self._audit.bench(shape.pipeline.metadata.tenant).routes
         measures = [known.measure(tuple([places[place] for place in route])) for route in shape.routes]
         return shape.timing.slowest(measures, Fraction) if exactly else shape.timing.slowest(measures, over)
 
@@ -160,10 +155,11 @@ class Workloads:
         else:
             if not near(entry.modelled, slowest / 1000, absolute=HALF_A_MICROSECOND):
                 yield Finding("plan/latency", entry.id, "modelled", f"{slowest / 1000:.3f} ms", f"{entry.modelled} ms")
+        demands = [(member.shape.demand, member.places) for member in members]
         if self._even and not pipeline.spec.survive:
-            yield from _paid(entry.id, entry.cost_per_hour, self._prices, members)
+            yield from _paid(entry.id, entry.cost_per_hour, self._prices.paid(demands))
         else:
-            self._owed.append((entry.id, entry.cost_per_hour, members))
+            self._owed.append((entry.id, entry.cost_per_hour, self._prices.asked(demands)))
 
     def costs(self, wanted: Mapping[PoolKey, Fraction], reserve: Mapping[str, float]) -> Iterator[Finding]:
         """Yield every part of the cost that could not be worked out before all workloads were known, and is wrong.
@@ -172,9 +168,10 @@ class Workloads:
             wanted: what all of them want of each pool.
             reserve: what each that must survive pays for pools that are used in failures alone.
         """
-        prices = Prices(self._audit, wanted)
-        for name, stated, members in self._owed:
-            yield from _paid(name, stated, prices, members, reserve.get(name, 0.0))
+        prices = shares_of(self._audit, wanted)
+        for name, stated, asked in self._owed:
+            shares = sum(prices.get(pool, 0.0) * rate for pool, rate in zip(asked.pools, asked.wanted, strict=True))
+            yield from _paid(name, stated, reserve.get(name, 0.0) + asked.egress + shares)
 
     def missing(self) -> Iterator[Finding]:
         """Yield every workload that is missing, unknown, or there twice; unplaced ones are there, too."""

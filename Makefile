@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 export ORT_DISABLE_TELEMETRY := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help demo test lint mutants bench bench-placement bench-gateway debian locks clean
+.PHONY: help demo test lint mutants bench bench-placement bench-gateway conformance debian locks clean
 
 help:  ## Print the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,15 @@ lint: $(VENV)/ready  ## Ruff, mypy strict, import directions.
 
 mutants: $(VENV)/ready  ## Every mutant of either policy evaluator, which the other must notice; longer than the tests allow.
 	$(BIN)/python -m tests.support.mutation
+
+# The public suite at a commit we read; it has no expected failures of ours to declare.
+CONFORMANCE := eec841c186f81f2d9d8d30460c7e7deefa615f9e
+conformance: $(VENV)/ready  ## The public TUF conformance suite against tests/conformance/client.py; wants git, faketime.
+	test -d build/tuf-conformance || \
+	    git clone --quiet https://github.com/theupdateframework/tuf-conformance build/tuf-conformance
+	git -C build/tuf-conformance checkout --quiet $(CONFORMANCE)
+	cd build/tuf-conformance && $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider $(PYTEST) tuf_conformance \
+	    --entrypoint "$(CURDIR)/$(BIN)/python $(CURDIR)/tests/conformance/client.py"
 
 bench: bench-placement bench-gateway  ## Every benchmark, beside its peer; prints tables.
 

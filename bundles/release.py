@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from bundles.errors import GateError, InputError, StateError
 from bundles.estimate import Estimate
 from bundles.layout import Box
 from bundles.nouns import Installed, ReleaseRecord
-from bundles.store import Store, make_folders, sync_folder, write_durably
+from bundles.store import Store, make_folders, sweep, sync_folder, write_durably
 from bundles.trust.state import Installed as InstalledState
 from bundles.trust.state import State
 from bundles.verification import MANIFEST_CAP, VerifiedBundle
@@ -124,17 +123,6 @@ def _unpack(box: Box, bundle: VerifiedBundle) -> runtime.Unpacked | None:
     return runtime.unpack(box, wheels, name, cap=bundle.manifest.unpacked, known=known)
 
 
-def sweep(box: Box) -> None:
-    """Remove what a cut install left half-written, wherever it was cut; the install lock is held."""
-    Store(box).sweep()
-    for folder in (box.root, box.identity, box.trust, box.trust / "metadata", box.runtimes, *box.releases.glob("*")):
-        for path in [*folder.glob(".*.part"), *folder.glob(".current.*")]:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-
-
 def candidate(box: Box, record: ReleaseRecord) -> Release:
     """Return the staged release behind `record`, for checks before the switch; all of it is hashed again."""
     return _open(box, record)
@@ -202,6 +190,21 @@ def previous(box: Box, state: State) -> int:
     return earlier.number
 
 
+def runtime_of(root: Path) -> Path | None:
+    """Return the `run.py` of the release that serves under `root`, its runtime hashed; None when it carries none.
+
+    Raises:
+        InputError: nothing is installed.
+        StateError: a file of the runtime is missing, changed or additional.
+    """
+    box, number = _serving(root)
+    record = load(box, number)
+    if record.runtime is None:
+        return None
+    runtime.intact(box.runtime(record.runtime), record.runtime_files)
+    return box.runtime(record.runtime) / "run.py"
+
+
 def open_release(root: Path, number: int | None = None) -> Release:
     """Return the release that serves under `root` (or `number`), every file of it hashed again.
 
@@ -209,11 +212,19 @@ def open_release(root: Path, number: int | None = None) -> Release:
         InputError: nothing is installed.
         StateError: a blob or a file of the runtime is missing or damaged.
     """
+    if number is None:
+        box, number = _serving(root)
+        return _open(box, load(box, number))
     box = Box(root.resolve())
-    chosen = current_number(box) if number is None else number
-    if chosen is None:
+    return _open(box, load(box, number))
+
+
+def _serving(root: Path) -> tuple[Box, int]:
+    box = Box(root.resolve())
+    number = current_number(box)
+    if number is None:
         raise InputError("NOT-INSTALLED", f"no release is installed under {root}", advice="hybrid site install MEDIUM")
-    return _open(box, load(box, chosen))
+    return box, number
 
 
 def _open(box: Box, record: ReleaseRecord) -> Release:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -62,6 +63,17 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         temp.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def sweep(box: Box) -> None:
+    """Remove what a cut install left half-written, wherever it was cut; the install lock is held."""
+    Store(box).sweep()
+    for folder in (box.root, box.identity, box.trust, box.trust / "metadata", box.runtimes, *box.releases.glob("*")):
+        for path in [*folder.glob(".*.part"), *folder.glob(".current.*")]:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def chunks(source: BinaryIO, limit: int) -> Iterator[bytes]:

@@ -38,8 +38,7 @@ def check(release: Release) -> list[str]:
     """Return how the staged release answers otherwise than in the workshop; empty when it does not."""
     if not any(path.endswith("/golden.json") for path in release.files):
         return []
-    start = ["-I", "-B", str(release.launcher)] if release.launcher else []
-    command = [*confined(release), sys.executable, *start, "-m", "hybrid.carry.golden"]
+    command = [*confined(release), *starting(release, "hybrid.carry.golden")]
     files = json.dumps({name: str(path) for name, path in release.files.items()})
     try:
         done = subprocess.run(
@@ -53,6 +52,15 @@ def check(release: Release) -> list[str]:
     return [str(line) for line in json.loads(done.stdout)]
 
 
+def starting(release: Release, module: str) -> list[str]:
+    """Return the words that run `module` in the release's runtime; where it carries none, in the verifier's own."""
+    if release.launcher:
+        return [sys.executable, "-I", "-B", str(release.launcher), "-m", module]
+    own = [path for path in sys.path if path]
+    code = f"import runpy, sys; sys.path[:] = {own!r}; runpy.run_module({module!r}, None, '__main__', alter_sys=True)"
+    return [sys.executable, "-I", "-B", "-c", code]
+
+
 def environment() -> dict[str, str]:
     """Return the clean environment of a confined process; where a seed brought Python, with that Python's libraries."""
     own = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
@@ -62,12 +70,12 @@ def environment() -> dict[str, str]:
 def confined(release: Release) -> list[str]:
     """Return the first command prefix below which the release can be read, from the strictest to none at all."""
     needed = [str(path) for path in (release.launcher, *release.files.values()) if path]
-    return first_that_reads(_prefixes(release), needed, "" if release.launcher else "import hybrid.carry")
+    return first_that_reads(_prefixes(release), [*needed, __file__])
 
 
-def first_that_reads(prefixes: Iterable[list[str]], files: Sequence[str], imports: str = "") -> list[str]:
+def first_that_reads(prefixes: Iterable[list[str]], files: Sequence[str]) -> list[str]:
     """Return the first of `prefixes` below which a process can open all of `files`; none where none works."""
-    code = f"import sys; [open(path, 'rb').close() for path in sys.argv[1:]]; {imports}"
+    code = "import sys; [open(path, 'rb').close() for path in sys.argv[1:]]"
     for prefix in prefixes:
         probe = [*prefix, sys.executable, "-I", "-c", code, *files]
         try:

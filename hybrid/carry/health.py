@@ -12,13 +12,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybrid.carry.golden import POWERLESS, environment, first_that_reads
+from hybrid.carry.golden import POWERLESS, environment, first_that_reads, starting
 
 if TYPE_CHECKING:
     from bundles.release import Release
@@ -31,8 +30,7 @@ SHARED = ("trust", "releases", "store", "runtimes")
 def check(release: Release) -> list[str]:
     """Return why the release is not healthy: it does not start, does not answer, or answers too slowly."""
     with _scratch(release) as place:
-        start = ["-I", "-B", str(release.launcher)] if release.launcher else []
-        command = [*_confined(release), sys.executable, *start, "-m", "hybrid.carry.probe", str(place)]
+        command = [*_confined(release), *starting(release, "hybrid.carry.probe"), str(place)]
         try:
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment(),
@@ -83,7 +81,7 @@ def _confined(release: Release) -> list[str]:
     key = release.root / "identity" / "passport.key"
     owner = key.stat()
     service = [*POWERLESS, f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups"]
-    needed = [str(path) for path in (key, release.launcher) if path]
+    needed = [str(path) for path in (key, release.launcher, __file__) if path]
     return first_that_reads(
         [["unshare", "-n", *service], ["unshare", "-n", *POWERLESS], ["unshare", "-Urn"]], needed
     )  # fmt: skip

@@ -102,7 +102,11 @@ def serve(
         Path | None, typer.Option(help="Run folder of a Ray Serve head that serves this site's pools.")
     ] = None,
 ) -> None:
-    """Answer requests from the installed release."""
+    """Answer requests from the installed release, in the runtime that it brought."""
+    from hybrid.carry.launch import hand_over
+
+    if region is None:
+        hand_over(root, _arguments(root, host, port, socket, hop_host, hop_port))
     from hybrid.gateway.service import serve as answer
 
     answer(root, host=host, port=port, socket=socket, hop_host=hop_host, hop_port=hop_port, region=region)
@@ -131,6 +135,14 @@ def credential(
     )  # fmt: skip
     emit(output, {"name": name, "key": key}, lambda: out().print(key, markup=False))
     err().print("this key is shown once; a running gateway reads it at its next start")
+
+
+def _arguments(root: Path, host: str, port: int, socket: Path | None, hop_host: str, hop_port: int | None) -> list[str]:
+    """Return the words that say `serve` with these options to another runtime."""
+    options = {"--root": root, "--host": host, "--port": port, "--socket": socket, "--hop-host": hop_host,
+               "--hop-port": hop_port}  # fmt: skip
+    given = [(name, str(value)) for name, value in options.items() if value is not None]
+    return ["site", "serve", *(word for pair in given for word in pair)]
 
 
 def _card(given: str) -> str:

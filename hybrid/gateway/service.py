@@ -268,11 +268,14 @@ def serve(
     import uvloop
 
     from bundles.release import open_release
+    from bundles.retention import in_use
 
     with contextlib.ExitStack() as stack:
         callers = stack.enter_context(listen_unix(socket) if socket else listen(host, port))
         hops = None if hop_port is None else stack.enter_context(listen(hop_host, hop_port))
-        gateway = Gateway.of(open_release(root), region=region)
+        release = open_release(root)
+        stack.enter_context(in_use(release))
+        gateway = Gateway.of(release, region=region)
         where = str(socket) if socket else "http://{}:{}".format(*callers.getsockname()[:2])
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(gateway, callers, hops, lambda: ready(where)))

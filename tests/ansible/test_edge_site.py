@@ -100,7 +100,7 @@ def bundle_for(forge: BundleForge, request: Path) -> Path:
     admit(forge.repository, request, [fingerprint(asked)])
     keys = tuple(key for known in admitted(forge.repository) for key in known.keys)
     forge.clock.pass_(minutes=5)
-    return forge.build(forge.cargo(table=a_table(), keys=keys))
+    return forge.build(forge.cargo(table=a_table(), keys=keys, wheels=()))
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ class Clinic:
     keys: tuple[PlanKey, ...]
 
     def cargo(self, files: Mapping[str, Path] | None = None, **knobs: Any) -> Cargo:
-        return replace(a_cargo(self.forge, self.keys, files), wheels=(), **knobs)
+        return replace(a_cargo(self.forge, self.keys, files), **knobs)
 
     def install(self, cargo: Cargo) -> Any:
         self.forge.clock.pass_(seconds=1)

@@ -26,10 +26,15 @@ SERVE = (
 
 
 def a_cargo(forge: BundleForge, keys: Sequence[PlanKey], files: Mapping[str, Path] | None = None) -> Cargo:
-    """Return what headquarters puts on a stick for the clinic: its table, models and documents; `files` replace."""
+    """Return what headquarters puts on a stick for the clinic: its table, models and documents; `files` replace.
+
+    It carries no runtime: the box serves with the verifier's own.
+    """
     fleet, made = honest()
     carried = {**models(forge.folder), **documents(forge.folder), **(files or {})}
-    return forge.cargo(site=ORIGIN, table=compile_table(made, fleet, ORIGIN), files=carried, keys=tuple(keys))
+    return forge.cargo(
+        site=ORIGIN, table=compile_table(made, fleet, ORIGIN), files=carried, keys=tuple(keys), wheels=()
+    )
 
 
 def an_installed_box(base: Path, files: Mapping[str, Path] | None = None) -> Path:

@@ -304,31 +304,6 @@ def test_the_quorum_counts_people_per_family(signers: set[tuple[str, str, int]])
         assert (not missing(role, keys, Quorum())) == enough
 
 
-def test_stock_python_tuf_reads_the_metadata(published: Published, tmp_path: Path) -> None:
-    """The stock client follows root, timestamp, snapshot, targets and the delegation to the site plan."""
-    from tuf.api.exceptions import DownloadHTTPError
-    from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
-
-    files = tuf_files(published.bundle)
-
-    class FromTheStick(FetcherInterface):
-        def _fetch(self, url: str) -> Any:
-            name = url.rsplit("/", 1)[1]
-            if name not in files:
-                raise DownloadHTTPError(name, 404)
-            return iter([files[name]])
-
-    # Signatures of ML-DSA are large: python-tuf's default cap of 16 KiB for a timestamp is too small for six people.
-    sizes = UpdaterConfig(timestamp_max_length=64 * 1024)
-    updater = Updater(
-        str(tmp_path), "https://stick.invalid/", fetcher=FromTheStick(), bootstrap=files["1.root.json"], config=sizes
-    )
-    updater.refresh()
-    found = updater.get_targetinfo("site-plans/clinic-jura/plan.json")
-    assert found is not None
-    assert found.length > 0
-
-
 def test_a_root_nobody_verified_is_put_in_the_place_of_the_one_in_force(
     published: Published, box: ABox, bundle: Path, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -25,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from bundles.document import canonical, plain, read, stamp, unstamp
+from bundles.document import canonical, digest, plain, read, stamp, unstamp
 from bundles.errors import GateError, StateError, TrustError
 from bundles.gate import Machine
 from bundles.layout import Box
@@ -184,10 +185,13 @@ def _plan_key(site: str, use: Use, pem: bytes, now: datetime) -> PlanKey:
 def _key_id(pem: bytes, use: Use) -> str:
     """Return `sha256:` of the DER: of the certificate for tls, of the public key otherwise."""
     if use == "tls":
-        der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
-    else:
-        der = load_pem_public_key(pem).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return "sha256:" + hashlib.sha256(der).hexdigest()
+        return digest(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))
+    return key_id(load_pem_public_key(pem))
+
+
+def key_id(public: PublicKeyTypes) -> str:
+    """Return the registry's id of a public key: `sha256:` of its DER."""
+    return digest(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
 def _certificate(key: PrivateKey, site: SiteRecord, now: datetime) -> bytes:

@@ -212,7 +212,8 @@ def _not_older(trusted: TrustedBundles, state: State) -> None:
         if role in trusted.digests and (found is None or found < seen):
             raise TrustError("ROLLBACK", f"{role} v{found} is older than v{seen}, which this box has seen", advice=_ASK,
                              safe="what runs goes on running")  # fmt: skip
-        if found == seen and trusted.digests.get(role, state.digests.get(role)) != state.digests.get(role):
+        known = state.digests.get(role)  # a recovery order names a version, and no content
+        if known and found == seen and trusted.digests.get(role, known) != known:
             raise TrustError("MIX", f"{role} v{found} has other content than this box has seen", advice=_DAMAGED)
 
 

@@ -19,7 +19,7 @@ from bundles.layout import Box
 from bundles.store import write_durably
 from bundles.trust.clock import Floor
 
-_RECOVER = "keep the box as it is and call headquarters: it needs a recovery, or enrolment from seed media"
+_RECOVER = "keep the box as it is and telephone headquarters: it is mended by hybrid site recover --challenge FILE"
 
 
 class Installed(Noun):
@@ -59,6 +59,7 @@ class State(Noun):
         versions: role -> highest version trusted; `digests`: role -> digest of its signed part at that version.
         min_security_version: the highest floor any installed site plan named.
         revoked: every digest and key id that any installed site plan revoked.
+        answered: the nonce of the challenge that a recovery order answered last; no order is obeyed twice.
     """
 
     api_version: Literal["hybrid/v1"] = "hybrid/v1"
@@ -75,6 +76,7 @@ class State(Noun):
     installed: Installed | None = None
     log: LogHead | None = None
     receipt: LastReceipt | None = None
+    answered: str | None = None
 
 
 class Copy(Noun):
@@ -106,6 +108,10 @@ class StateCopies:
         for file in self._files:
             write_durably(file, data)  # no secret: the service, under a user of its own, reads the time's floor here
         return state
+
+    def known(self, box_id: str) -> list[State]:
+        """Return every whole copy of a state of `box_id`, of whatever machine or age: for a recovery."""
+        return [state for file in self._files if (state := _whole(file)) and state.box_id == box_id]
 
     def load(self, *, box_id: str, machine: str, installed: int) -> State:
         """Return the newest whole copy.

@@ -36,7 +36,7 @@ def check(
     output: OutputOption = Output.text,
 ) -> None:
     """Verify a plan against its fleet; exit 1 on findings, 2 when the plan is stale or cannot be read."""
-    from placement.check import check_bytes
+    from placement.check import DuplicateKeyError, check_bytes
     from placement.problem import KINDS
     from sites.fleet import read_fleet
 
@@ -45,6 +45,8 @@ def check(
         with progress("checking", total=1.0) as advance:
             try:
                 result = check_bytes(data, manifests, advance)
+            except DuplicateKeyError as error:
+                raise InputError(f"{plan}: {error}", advice="write the plan again with `hybrid plan`") from None
             except (ValueError, RecursionError) as error:
                 raise no_json(plan, error) from None
     signature = f"signatures by {', '.join(signed_by)}, not verified here" if signed_by else "unsigned"
@@ -77,10 +79,11 @@ def opened(path: Path) -> Iterator[tuple[Data, tuple[str, ...]]]:
 def from_envelope(path: Path, data: bytes) -> tuple[bytes, tuple[str, ...]]:
     """Return what an envelope holds and who signed it; of what is none, the bytes themselves. Raises InputError."""
     import base64
-    import json
+
+    from placement.check.source import parsed
 
     try:
-        found = json.loads(data)
+        found = parsed(data)
         if not (isinstance(found, dict) and "payload" in found and "signatures" in found):
             return data, ()
         keys = tuple(str(signature.get("keyid", "a key without id")) for signature in found["signatures"])

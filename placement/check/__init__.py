@@ -22,11 +22,12 @@ from placement.check.schema import head_of
 from placement.check.snapshot import Snapshot
 from placement.check.source import Data, NotCanonicalError, Source, canonical, parsed, whole
 from placement.check.survival import Survival
+from placement.check.twice import DuplicateKeyError, placed
 from placement.check.workloads import Workloads
 from sites.collecting import no_collections
 from sites.fleet import Fleet
 
-__all__ = ["INVARIANTS", "CheckResult", "Finding", "check", "check_bytes", "checker_digest"]
+__all__ = ["INVARIANTS", "CheckResult", "DuplicateKeyError", "Finding", "check", "check_bytes", "checker_digest"]
 
 Tick = Callable[[float], None]
 """Is told which further fraction of the plan has been looked at."""
@@ -50,17 +51,24 @@ def check(plan: dict[str, Any], fleet: Fleet, tick: Tick | None = None) -> Check
 def check_bytes(data: Data, fleet: Fleet, tick: Tick | None = None) -> CheckResult:
     """Return what `check` does of a plan.json that was not parsed; a canonical one is never in memory as a whole.
 
-    Raises PlacementError as `check` does, ValueError when the bytes are no JSON.
+    Raises PlacementError as `check` does, ValueError when the bytes are no JSON, and of these DuplicateKeyError, with
+    the place, for an object in which a key stands twice.
     """
-    snapshot = Snapshot.of(fleet)
-    with no_collections():
-        try:
-            return _check(canonical(data), snapshot, tick or _nothing)
-        except NotCanonicalError:
-            plan = parsed(bytes(data))
-        if not isinstance(plan, dict):
-            raise ValueError("expected an object")
-        return _check(whole(plan), snapshot, tick or _nothing)
+    try:
+        with no_collections():
+            return _check_bytes(data, Snapshot.of(fleet), tick or _nothing)
+    except DuplicateKeyError as error:
+        raise placed(error, data) from None
+
+
+def _check_bytes(data: Data, snapshot: Snapshot, tick: Tick) -> CheckResult:
+    try:
+        return _check(canonical(data), snapshot, tick)
+    except NotCanonicalError:
+        plan = parsed(bytes(data))
+    if not isinstance(plan, dict):
+        raise ValueError("expected an object")
+    return _check(whole(plan), snapshot, tick)
 
 
 def _check(source: Source, snapshot: Snapshot, tick: Tick) -> CheckResult:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from placement.check.twice import DuplicateKeyError, once
 from placement.errors import PlacementError
 
 Data = bytes | mmap.mmap
@@ -47,11 +48,14 @@ class Texts:
         self.parsed: dict[str, Raw] = {}
 
     def parse(self, text: bytes) -> Raw:
-        """Return the JSON value of a text with marks in place of its labels and rules. Raises NotCanonicalError."""
-        from pydantic_core import from_json
+        """Return the JSON value of a text with marks in place of its labels and rules.
 
+        Raises NotCanonicalError, and DuplicateKeyError for an object with a key twice.
+        """
         try:
-            return from_json(self._taken_out(text))
+            return parsed(self._taken_out(text))
+        except DuplicateKeyError as error:
+            raise DuplicateKeyError(error.key, text) from None
         except ValueError:
             raise NotCanonicalError from None
 
@@ -73,7 +77,7 @@ class Texts:
         known = self._marks[name]
         if text not in known:
             mark = f"{self.secret}{len(self.parsed)}"
-            self.parsed[mark] = json.loads(b"[" + text + (end or b"]"))
+            self.parsed[mark] = parsed(b"[" + text + (end or b"]"))
             known[text] = b',"%s":"%s"' % (name, mark.encode())
         return known[text]
 
@@ -97,17 +101,8 @@ class Source:
 
 
 def parsed(data: bytes) -> Raw:
-    """Return the JSON value of bytes. Raises ValueError, also where an object has a key twice."""
-    return json.loads(data, object_pairs_hook=_once)
-
-
-def _once(pairs: list[tuple[str, Raw]]) -> dict[str, Raw]:
-    """Return an object whose keys are different: of two, one reader believes the first and another the last."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
-    return found
+    """Return the JSON value of bytes. Raises ValueError, a DuplicateKeyError where an object has a key twice."""
+    return json.loads(data, object_pairs_hook=once)
 
 
 def whole(plan: dict[str, Raw]) -> Source:
@@ -152,6 +147,8 @@ def _failures(data: Data, before: int) -> tuple[int, int]:
 def _fields(head: bytes) -> dict[str, Raw]:
     try:
         fields = parsed(head)
+    except DuplicateKeyError:
+        raise
     except ValueError:
         raise NotCanonicalError from None
     if not isinstance(fields, dict) or fields.pop("workloads", None) != [] or fields.pop("failures", []) != []:

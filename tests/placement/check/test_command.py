@@ -110,3 +110,11 @@ def test_an_envelope_is_opened_and_its_signers_named_but_not_believed(plan: Path
     done = hybrid_check(plan, fleet)
     assert done.returncode == 0, done.stderr
     assert "signatures by k1, not verified here" in done.stdout
+
+
+def test_an_envelope_whose_payload_stands_twice_is_refused(plan: Path, fleet: Path) -> None:
+    payload = base64.b64encode(plan.read_bytes()).decode()
+    plan.write_text(f'{{"payload": "e30=", "payload": "{payload}", "signatures": []}}', encoding="utf-8")
+    done = hybrid_check(plan, fleet)
+    assert done.returncode == 2
+    assert "'payload' stands twice in one object" in done.stderr

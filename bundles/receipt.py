@@ -29,6 +29,8 @@ from bundles.trust.keys import Environment
 from bundles.trust.state import LastReceipt, StateCopies
 
 RECEIPT_CAP = 8192
+_NO_KEY = "sha256:" + 64 * "0"
+Evidence = Literal["holds", "broken", "unchecked"]
 Health = Literal["serves", "unchecked", "rolled-back", "withdrawn"]
 
 
@@ -56,6 +58,7 @@ class Receipt(Noun):
         previous: digest of the receipt before it, absent on the first.
         health: `serves` when the new release was asked after its switch; `rolled-back` and `withdrawn` when it failed.
         failed: digest of the bundle that failed.
+        log: the head that the box remembers; `evidence` says whether the log that lies there continues it.
         at: effective time; `clock_suspect` says that the machine's clock is not believed.
         answered: the nonce of the recovery order that the box obeyed last.
         signature: hex, of the receipt key `keyid`, over the canonical receipt with an empty signature.
@@ -72,6 +75,7 @@ class Receipt(Noun):
     health: Health
     failed: Digest | None = None
     log: LogSeen | None = None
+    evidence: Evidence
     at: Moment
     clock_suspect: bool
     root_version: Annotated[int, Field(ge=1)]
@@ -120,8 +124,14 @@ def check_signature(receipt: Receipt, key: PlanKey) -> None:
 _TELEPHONE = "do not count on it; have the site send its receipts again"
 
 
-def issue(here: Standing, health: Health = "unchecked", *, failed: str | None = None) -> Receipt:
+def issue(
+    here: Standing, health: Health = "unchecked", *, evidence: Evidence = "unchecked", failed: str | None = None
+) -> Receipt:
     """Sign the next receipt, keep it on the box, and remember it in the state.
+
+    Args:
+        health: what is known of the release that serves; `failed` is the digest of the bundle that did not come up.
+        evidence: whether the log was held against the head in the state.
 
     Raises:
         StateError: the receipt key is gone.
@@ -129,7 +139,8 @@ def issue(here: Standing, health: Health = "unchecked", *, failed: str | None = 
     with release.locked(here.box):
         here = standing(here.box.root, here.reading, here.state.machine)
         last, key = last_kept(here.box, here.state.receipt), _key(here.box)
-        made = _draft(here, health, failed, last, key_id(key.public_key()))
+        said = {"health": health, "evidence": evidence, "failed": failed, "keyid": key_id(key.public_key())}
+        made = _draft(here, last).model_copy(update=said)
         made = made.model_copy(update={"signature": key.sign(made.payload).hex()})
         write_durably(_file(here.box, made.counter), canonical(made))
         remembered = LastReceipt(counter=made.counter, digest=made.digest)
@@ -169,15 +180,16 @@ def _file(box: Box, counter: int) -> Path:
     return folder_of(box) / f"{counter:08d}.json"
 
 
-def _draft(here: Standing, health: Health, failed: str | None, last: LastReceipt | None, keyid: str) -> Receipt:
+def _draft(here: Standing, last: LastReceipt | None) -> Receipt:
+    """Return what the box knows of itself; what its caller knows is filled in."""
     number, log = release.current_number(here.box), here.state.log
     return Receipt(
         box_id=here.enrolment.box_id, site=here.enrolment.site, environment=here.enrolment.environment,
         counter=last.counter + 1 if last else 1, previous=last.digest if last else None,
-        serving=None if number is None else _serving(here, number), health=health, failed=failed,
+        serving=None if number is None else _serving(here, number), health="unchecked", evidence="unchecked",
         log=LogSeen(size=log.size, root=log.root) if log else None, at=stamp(here.time.now),
         clock_suspect=here.time.suspect, root_version=here.state.versions["root"], answered=here.state.answered,
-        keyid=keyid,
+        keyid=_NO_KEY,
     )  # fmt: skip
 
 

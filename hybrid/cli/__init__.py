@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cluster": ("hybrid.cli.cluster", "Compile a plan to Ray Serve, apply it, verify it live."),
     "knowledge": ("hybrid.cli.knowledge", "Index and list a site's documents."),
     "audit": ("hybrid.cli.audit", "Verify or export a site's evidence log."),
+    "receipt": ("hybrid.cli.receipt", "Verify the receipts that boxes send home."),
     "report": ("hybrid.cli.report", "Write and verify residency reports."),
     "doctor": ("hybrid.cli.doctor", "Say what this machine can and cannot do."),
 }

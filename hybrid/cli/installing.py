@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid.cli.box import ROOT, DryRun, RootOption, standing_of
+from hybrid.cli.box import ROOT, DryRun, RootOption, receipted, standing_of
 from hybrid.cli.console import Output, OutputOption, emit, next_step, out, progress
 from hybrid.cli.media import asks_for
 
@@ -48,14 +48,20 @@ def install(
             emit(output, _planned(bundle, wanted), lambda: _announce(bundle, wanted))
             return
         shown = sum(opened.survey().values())
-        with progress("verifying and copying", total=shown) as advance:
+        with progress("verifying and copying", total=shown) as advance, receipted(root, medium, asked=health) as seen:
             done = put(
                 here, opened, residency=residency, golden=answers.check if golden else None,
                 health=service.check if health else None, advance=advance,
-                announce=_announce if output is Output.text else None,
+                announce=lambda bundle, wanted: _begin(bundle, wanted, output, seen),
             )  # fmt: skip
     emit(output, _outcome(done), lambda: _print_outcome(done))
     next_step(f"hybrid site serve --root {root}")
+
+
+def _begin(bundle: VerifiedBundle, wanted: Estimate, output: Output, seen: list[str]) -> None:
+    seen.append(bundle.digest)
+    if output is Output.text:
+        _announce(bundle, wanted)
 
 
 def clean(root: RootOption = ROOT, dry_run: DryRun = False, output: OutputOption = Output.text) -> None:

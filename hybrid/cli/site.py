@@ -20,6 +20,7 @@ app.command()(installing.install)
 app.command()(installing.clean)
 app.command()(box.status)
 app.command("keep-time")(box.keep_time)
+app.command()(box.receipt)
 
 
 @app.command()

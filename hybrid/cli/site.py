@@ -21,6 +21,7 @@ app.command()(installing.clean)
 app.command()(box.status)
 app.command("keep-time")(box.keep_time)
 app.command()(box.receipt)
+app.command()(box.recover)
 
 
 @app.command()

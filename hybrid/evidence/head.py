@@ -20,6 +20,7 @@ from hybrid.evidence.recovery import LEAVES, RESTORE, read_notes
 
 if TYPE_CHECKING:
     from bundles.install import Standing
+    from bundles.layout import Box
 
 
 def continued(here: Standing) -> LogHead | None:
@@ -30,14 +31,26 @@ def continued(here: Standing) -> LogHead | None:
     Raises:
         EvidenceError: the log is gone, shorter, signed by another key, or does not continue the remembered head.
     """
-    directory, before = here.box.root / "evidence", here.state.log
+    return _after(here.state.log, here.box, here.enrolment.site)
+
+
+def begun(box: Box, site: str) -> LogHead | None:
+    """Return the head that the log at `box` signed last, read from its start; None while there is no log.
+
+    Raises:
+        EvidenceError: see `continued`.
+    """
+    return _after(None, box, site)
+
+
+def _after(before: LogHead | None, box: Box, site: str) -> LogHead | None:
+    directory = box.root / "evidence"
     notes = read_notes(directory)
     if not notes:
         if before is None:
             return None
         raise EvidenceError(f"{directory}: the log is gone; {before.size} records were signed", advice=RESTORE)
-    signed = note.verify(notes[-1], here.enrolment.site, _log_key(here))
-    return _lengthened(directory, signed, before)
+    return _lengthened(directory, note.verify(notes[-1], site, _log_key(box)), before)
 
 
 def remembered(head: LogHead | None) -> tuple[int, bytes] | None:
@@ -71,13 +84,13 @@ def _leaves(directory: Path, begin: int, end: int) -> list[bytes]:
     return [merkle.leaf_hash(data[at : at + merkle.HASH_BYTES]) for at in range(0, whole, merkle.HASH_BYTES)]
 
 
-def _log_key(here: Standing) -> Ed25519PublicKey:
+def _log_key(box: Box) -> Ed25519PublicKey:
     """Return the log key that this box made at enrolment, from the request that lies beside it."""
     from bundles.document import read
     from bundles.nouns import EnrolmentRequest
 
-    request = read(EnrolmentRequest, here.box.request.read_bytes(), what=str(here.box.request))
+    request = read(EnrolmentRequest, box.request.read_bytes(), what=str(box.request))
     public = load_pem_public_key(next(key.public_key for key in request.keys if key.use == "log").encode())
     if not isinstance(public, Ed25519PublicKey):
-        raise EvidenceError(f"{here.box.request}: the log key is not Ed25519", advice="enrol this box again")
+        raise EvidenceError(f"{box.request}: the log key is not Ed25519", advice="enrol this box again")
     return public

@@ -1,7 +1,8 @@
-"""Writes and reads seed media: the root of trust, the site record, and the verifier's wheels, under one digest.
+"""Writes and reads seed media: root of trust, site record, verifier and the script that sets it up, under one digest.
 
 `SHA256SUMS` names every file, so two commands that every Linux has check it: `sha256sum -c SHA256SUMS`, and
 `sha256sum SHA256SUMS` against the card that travelled separately. Nothing of the seed needs to run before that.
+Then `INSTALL.sh` does the rest; `NEEDS` says, a line each, what the box must be.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundles import wheels as wheel_files
 from bundles.document import canonical, read
 from bundles.errors import InputError, MediumError, TrustError
 from bundles.nouns import SiteRecord
@@ -20,7 +23,13 @@ from bundles.store import CHUNK, sync_tree
 from bundles.trust.metadata import METADATA_CAP
 
 SUMS = "SHA256SUMS"
-_LINE = re.compile(r"([0-9a-f]{64})  (root\.json|site\.json|wheels/[\w.+-]+\.whl)")
+NAMES = ("root.json", "site.json", "INSTALL.sh", "NEEDS")
+_FIXED = r"root\.json|site\.json|INSTALL\.sh|NEEDS"
+_LINE = re.compile(rf"([0-9a-f]{{64}})  ({_FIXED}|wheels/[\w.+-]+\.whl|python/[\w.+~%-]+\.deb)", re.ASCII)
+SCRIPT = Path(__file__).with_name("INSTALL.sh")
+CPU = {"x86_64": ("ssse3", "sse4_2", "popcnt"), "aarch64": ("asimd",)}
+"""What numpy's and onnxruntime's wheels ask of a processor before they look closer."""
+SPARE_BYTES = 32 * 1024 * 1024
 _AGAIN = "do not use this seed; ask headquarters for it and its card again"
 
 
@@ -33,27 +42,56 @@ class Seed:
     site: SiteRecord
 
 
-def write_seed(out: Path, root: bytes, site: SiteRecord, wheels: Iterable[Path] = ()) -> str:
+def write_seed(
+    out: Path, root: bytes, site: SiteRecord, wheels: Iterable[Path] = (), python: Iterable[Path] = ()
+) -> str:
     """Write a seed into the new folder `out` and return its digest, as the card shows it.
 
+    Args:
+        wheels: the verifier's; `python`: Debian packages of Python and its libraries, for a box that has none.
+
     Raises:
-        InputError: `out` exists.
+        InputError: `out` exists, or a package cannot be carried.
     """
     if out.exists():
         raise InputError("OUT", f"{out} exists", advice="choose another folder, or remove it first")
+    files = {f"wheels/{path.name}": path for path in wheels} | {f"python/{_package(path)}": path for path in python}
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    (part / "wheels").mkdir(parents=True)
+    for folder in ("wheels", "python"):
+        (part / folder).mkdir(parents=True)
     (part / "root.json").write_bytes(root)
     (part / "site.json").write_bytes(canonical(site))
-    for wheel in wheels:
-        shutil.copyfile(wheel, part / "wheels" / wheel.name)
-    files = sorted(path for path in part.rglob("*") if path.is_file())
-    sums = "".join(f"{_sha256(path)}  {path.relative_to(part).as_posix()}\n" for path in files)
+    (part / "NEEDS").write_text(_needs(files))
+    for name, file in {"INSTALL.sh": SCRIPT, **files}.items():
+        shutil.copyfile(file, part / name)
+    there = sorted(path for path in part.rglob("*") if path.is_file())
+    sums = "".join(f"{_sha256(path)}  {path.relative_to(part).as_posix()}\n" for path in there)
     (part / SUMS).write_text(sums)
     sync_tree(part)
     part.rename(out)
     return "sha256:" + hashlib.sha256(sums.encode()).hexdigest()
+
+
+def _package(path: Path) -> str:
+    """Return the name of a Debian package on the seed; the C library is the box's own or nobody's."""
+    if path.name.startswith("libc6_") or not _LINE.fullmatch(f"{'0' * 64}  python/{path.name}"):
+        raise InputError("PYTHON", f"{path.name} cannot be carried",
+                         advice="packages of Python and the libraries it needs, without libc6")  # fmt: skip
+    return path.name
+
+
+def _needs(files: Mapping[str, Path]) -> str:
+    """Return what a box must be for these files: architecture, processor, C library, Python, room."""
+    wheels = [path for name, path in files.items() if name.startswith("wheels/")]
+    glibc, python = wheel_files.needs_of(wheels)
+    python = python or f"cp{sys.version_info.major}{sys.version_info.minor}"
+    arch = wheel_files.arch_of(wheels)
+    lines = [("arch", arch), ("glibc", glibc), ("python", python), *(("cpu", one) for one in CPU.get(arch or "", ()))]
+    packed = sum(path.stat().st_size for path in files.values())
+    room = packed + 5 * sum(path.stat().st_size for path in files.values() if path.suffix == ".deb")
+    lines.append(("bytes", str(room + wheel_files.unpacked_size(wheels) + SPARE_BYTES)))
+    return "".join(f"{what} {wanted}\n" for what, wanted in lines if wanted)
 
 
 def open_seed(folder: Path) -> Seed:
@@ -73,7 +111,7 @@ def open_seed(folder: Path) -> Seed:
     there = {
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()
     }
-    if there != {*named, SUMS} or not {"root.json", "site.json"} <= set(named):
+    if there != {*named, SUMS} or not set(NAMES) <= set(named):
         raise MediumError("SEED", f"files and sums differ: {', '.join(sorted(there ^ {*named, SUMS}))}", advice=_AGAIN)
     small = {name: _bytes(folder / name) for name in ("root.json", "site.json")}
     for name, wanted in named.items():

@@ -15,6 +15,7 @@ from bundles.errors import InputError, SpaceError, TrustError
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)", re.MULTILINE)
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _GLIBC = re.compile(r"manylinux_2_(\d+)_")
+ARCHES = ("x86_64", "aarch64")
 _LEGACY = {"manylinux1": 5, "manylinux2010": 12, "manylinux2014": 17}
 
 
@@ -105,6 +106,20 @@ def needs_of(wheels: list[Path]) -> tuple[str | None, str | None]:
     if len(pythons) > 1:
         raise InputError("WHEELHOUSE", f"wheels for {', '.join(sorted(pythons))} at once", advice="use one Python")
     return (f"2.{max(minors)}" if minors else None), (pythons.pop() if pythons else None)
+
+
+def arch_of(wheels: list[Path]) -> str | None:
+    """Return the one architecture that these wheels were built for; None where all are pure Python.
+
+    Raises:
+        InputError: wheels of several architectures.
+    """
+    tags = {tag for wheel in wheels for tag in wheel.stem.split("-")[-1].split(".") if tag != "any"}
+    found = {arch for tag in tags for arch in ARCHES if tag.endswith(f"_{arch}")}
+    if len(found) > 1:
+        raise InputError("WHEELHOUSE", f"wheels for {', '.join(sorted(found))} at once",
+                         advice="a wheelhouse holds one architecture's wheels")  # fmt: skip
+    return found.pop() if found else None
 
 
 def unpacked_size(wheels: list[Path]) -> int:

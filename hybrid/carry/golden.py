@@ -42,7 +42,7 @@ def check(release: Release) -> list[str]:
     files = json.dumps({name: str(path) for name, path in release.files.items()})
     try:
         done = subprocess.run(
-            command, input=files, capture_output=True, text=True, env=environment(), timeout=PATIENCE_S, check=False,
+            command, input=files, capture_output=True, text=True, env=ENVIRONMENT, timeout=PATIENCE_S, check=False,
             cwd="/",
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -61,12 +61,6 @@ def starting(release: Release, module: str) -> list[str]:
     return [sys.executable, "-I", "-B", "-c", code]
 
 
-def environment() -> dict[str, str]:
-    """Return the clean environment of a confined process; where a seed brought Python, with that Python's libraries."""
-    own = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
-    return ENVIRONMENT | own
-
-
 def confined(release: Release) -> list[str]:
     """Return the first command prefix below which the release can be read, from the strictest to none at all."""
     needed = [str(path) for path in (release.launcher, *release.files.values()) if path]
@@ -79,7 +73,7 @@ def first_that_reads(prefixes: Iterable[list[str]], files: Sequence[str]) -> lis
     for prefix in prefixes:
         probe = [*prefix, sys.executable, "-I", "-c", code, *files]
         try:
-            if subprocess.run(probe, capture_output=True, env=environment(), cwd="/", check=False).returncode == 0:
+            if subprocess.run(probe, capture_output=True, env=ENVIRONMENT, cwd="/", check=False).returncode == 0:
                 return prefix
         except FileNotFoundError:
             continue

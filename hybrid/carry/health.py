@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybrid.carry.golden import POWERLESS, environment, first_that_reads, starting
+from hybrid.carry.golden import ENVIRONMENT, POWERLESS, first_that_reads, starting
 
 if TYPE_CHECKING:
     from bundles.release import Release
@@ -33,7 +33,7 @@ def check(release: Release) -> list[str]:
         command = [*_confined(release), *starting(release, "hybrid.carry.probe"), str(place)]
         try:
             done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment(),
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=ENVIRONMENT,
                 timeout=PATIENCE_S, check=False, cwd="/",
             )  # fmt: skip
         except subprocess.TimeoutExpired:

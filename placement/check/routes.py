@@ -12,10 +12,10 @@ import heapq
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 
 from placement.check.questions import Decisions, Questions
+from placement.check.recent import Recent
 from placement.check.snapshot import Snapshot
 from sites.data import Label
 from sites.site import Link, Site
@@ -31,14 +31,17 @@ Length = tuple[int, int, Route]
 """Round trip in microseconds, scaled price per GB, and the sites: routes are compared in this order."""
 
 NOTHING: Lost = frozenset()
+NO_ROUTE: Route = ()
+
+MOST_SEARCHES, MOST_ROUTES = 512, 1 << 15
+"""So many are remembered at a time, at least: neighbours in a plan ask for the same ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A route's round trip (microseconds), price per GB and least full bandwidth (bit/s; None for a local flow)."""
+    """A route's round trip (microseconds) and least full bandwidth (bit/s; None for a local flow)."""
 
     rtt: int
-    price: Fraction
     bandwidth: int | None
 
     def microseconds(self, bits: int) -> float:
@@ -73,11 +76,11 @@ class Routes:
 
     def __init__(self, snapshot: Snapshot, questions: Questions) -> None:
         self._snapshot, self._questions = snapshot, questions
-        self._searches: dict[tuple[object, ...], Search] = {}
-        self._free: dict[tuple[str, str, bool], Route | None] = {}
-        self._lawful: dict[tuple[object, ...], Route | None] = {}
+        self._searches: Recent[tuple[object, ...], Search] = Recent(MOST_SEARCHES)
+        self._free: Recent[tuple[str, str, bool], Route] = Recent(MOST_ROUTES)
+        self._lawful: Recent[tuple[object, ...], Route] = Recent(MOST_ROUTES)
         self._permitted: dict[tuple[Label, int | None], dict[int, bool]] = {}
-        self._measures: dict[Route, Measure] = {}
+        self._measures: Recent[Route, Measure] = Recent(MOST_ROUTES)
 
     def links(self, route: Route) -> list[Link] | None:
         """Return the links of a route; None when two neighbours on it are not linked."""
@@ -86,14 +89,12 @@ class Routes:
 
     def measure(self, route: Route) -> Measure:
         """Return what a route of existing links costs in time and money."""
-        if route not in self._measures:
-            links = self.links(route) or []
-            self._measures[route] = Measure(
-                sum(link.rtt for link in links),
-                sum((link.price.amount for link in links), Fraction(0)),
-                min((link.bandwidth for link in links), default=None),
-            )
-        return self._measures[route]
+        known = self._measures.get(route)
+        if known is not None:
+            return known
+        links = self.links(route) or []
+        measure = Measure(sum(link.rtt for link in links), min((link.bandwidth for link in links), default=None))
+        return self._measures.put(route, measure)
 
     def decisions(self, label: Label, route: Route, origin: Site) -> tuple[Decisions, ...]:
         """Return the decisions of each hop of a route of existing links."""
@@ -114,16 +115,19 @@ class Routes:
         if route is None or (not passes(route, lost) and self._permitted_all(label, route, origin)):
             return route
         key = (label, source, target, self._questions.law_of(origin), waits, lost)
-        if key not in self._lawful:
-            self._lawful[key] = self._lawfully(label, source, target, origin, waits, lost)
-        return self._lawful[key]
+        known = self._lawful.get(key)
+        if known is None:
+            known = self._lawful.put(key, self._lawfully(label, source, target, origin, waits, lost) or NO_ROUTE)
+        return known or None
 
     def _shortest(self, source: str, target: str, waits: bool) -> Route | None:
         """Return the best route when no law is asked."""
         key = (source, target, waits)
-        if key not in self._free:
-            self._free[key] = self._from(source, target, self._connected if waits else _always, (waits,))
-        return self._free[key]
+        known = self._free.get(key)
+        if known is None:
+            found = self._from(source, target, self._connected if waits else _always, (waits,))
+            known = self._free.put(key, found or NO_ROUTE)
+        return known or None
 
     def _lawfully(
         self, label: Label, source: str, target: str, origin: Site, waits: bool, lost: Lost
@@ -151,9 +155,7 @@ class Routes:
 
     def _search(self, start: str, is_open: Open, key: tuple[object, ...]) -> Search:
         whole = (start, *key)
-        if whole not in self._searches:
-            self._searches[whole] = Search(start, self._snapshot, is_open)
-        return self._searches[whole]
+        return self._searches.get(whole) or self._searches.put(whole, Search(start, self._snapshot, is_open))
 
     @cached_property
     def _cover(self) -> frozenset[str]:

@@ -168,3 +168,10 @@ def _elements(data: Data, start: int, end: int, opening: bytes) -> Iterator[byte
             raise NotCanonicalError
         yield from window[len(opening) : -1].split(border)
         start = stop + 1
+        _let_go(data, start)
+
+
+def _let_go(data: Data, end: int) -> None:
+    """Let pages of a mapped file that have been read leave memory; who asks for them again gets them again."""
+    if isinstance(data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") and end >= mmap.PAGESIZE:
+        data.madvise(mmap.MADV_DONTNEED, 0, end - end % mmap.PAGESIZE)

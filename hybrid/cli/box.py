@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,6 +119,7 @@ def _obey(here: Damaged, file: Path, dry_run: bool, output: Output) -> None:
         check(here, sealed)
         emit(output, {"done": False}, lambda: out().print("the order holds; it would be obeyed", markup=False))
         return
+    let_the_service_read()
     state = obey(here, sealed, read_clock(), _log_here(here, sealed.order))
     data = {
         "boxId": state.box_id, "versions": state.versions, "minSecurityVersion": state.min_security_version,
@@ -153,6 +155,7 @@ def receipt(
     from bundles.document import plain
     from bundles.receipt import carry
 
+    let_the_service_read()
     made = sign_receipt(root)
     written = carry(Box(root), to) if to else []
     serves = f"release {made.serving.release}" if made.serving else "nothing"
@@ -226,6 +229,7 @@ def keep_time(root: RootOption = ROOT, output: OutputOption = Output.text) -> No
     from bundles.install import keep_time as keep
     from hybrid.errors import EvidenceError
 
+    let_the_service_read()
     here = standing_of(root)
     head, problem = None, None
     try:
@@ -242,6 +246,13 @@ def keep_time(root: RootOption = ROOT, output: OutputOption = Output.text) -> No
     if problem:
         fail(str(problem), advice=problem.advice)
         raise typer.Exit(TRUST_BROKEN)
+
+
+def let_the_service_read() -> None:
+    """Make what root writes from here on readable, whatever umask it came with: the service, under a user of its own,
+    reads state, releases and store. Keys and challenges say a mode of their own.
+    """
+    os.umask(0o022)
 
 
 def standing_of(root: Path) -> Standing:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid.cli.box import ROOT, DryRun, RootOption, receipted, standing_of
+from hybrid.cli.box import ROOT, DryRun, RootOption, let_the_service_read, receipted, standing_of
 from hybrid.cli.console import Output, OutputOption, emit, next_step, out, progress
 from hybrid.cli.media import asks_for
 
@@ -39,6 +39,7 @@ def install(
     from hybrid.carry import health as service
     from hybrid.carry.door import residency_at
 
+    let_the_service_read()
     here = standing_of(root)
     residency = residency_at(here.time.now)
     with Medium(medium, asks_for(medium)) as opened:

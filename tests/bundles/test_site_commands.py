@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,19 @@ def test_an_install_leaves_a_receipt_that_headquarters_verifies(forge: BundleFor
     bent = hybrid("receipt", "verify", lone, "--trust", trust, code=3)
     assert [one["code"] for one in bent["findings"]] == ["SIGNATURE"]
     assert "whose keys" in hybrid("receipt", "verify", lone, code=2)
+
+
+def test_the_service_reads_what_a_private_root_writes(forge: BundleForge, box: ABox) -> None:
+    """Root's umask is 077, as on hardened hosts and in the service's own unit: state and release stay readable."""
+    before = os.umask(0o077)
+    try:
+        installed(forge, box)
+        hybrid("site", "keep-time", "--root", box.root)
+    finally:
+        os.umask(before)
+    for path in (*(box.root / "trust").glob("state-*"), *(box.root / "releases").rglob("*")):
+        assert path.stat().st_mode & 0o044 == 0o044, path
+    assert (box.root / "identity" / "receipt.key").stat().st_mode & 0o077 == 0
 
 
 def test_a_deleted_log_is_said_and_comes_home(forge: BundleForge, box: ABox) -> None:

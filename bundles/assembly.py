@@ -20,7 +20,8 @@ from bundles.document import Noun, canonical, digest, plain, read, stamp, unstam
 from bundles.errors import InputError
 from bundles.nouns import BundleManifest, Component, Named, PlanKey, Requirement, SitePlan
 from bundles.store import CHUNK, Hashing, sync_tree, write_durably
-from bundles.trust.repository import Repository, signed_target
+from bundles.trust.drafting import signed_target
+from bundles.trust.repository import Repository
 from bundles.trust.stock import CryptoSigner, TargetFile
 from bundles.verification import bundle_wrapper
 

@@ -6,57 +6,46 @@ house. Versions of a published role only rise.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from bundles.document import Noun, canonical, read, stamp
-from bundles.errors import InputError, TrustError
-from bundles.layout import delegation_paths
+from bundles.document import stamp
+from bundles.errors import InputError
 from bundles.store import write_durably
-from bundles.trust.custody import Custodian, load_custodian
-from bundles.trust.expiry import FIELD, ExpiryPolicy
-from bundles.trust.keys import Environment, Keyring
-from bundles.trust.metadata import DEFAULT_DRIFT_DAYS, quorum_of
-from bundles.trust.quorum import Quorum, missing, needs_compliance
+from bundles.trust import collecting
+from bundles.trust.custody import Custodian
+from bundles.trust.drafting import (
+    TOP,
+    VALID_DAYS_OTHERS,
+    check_custodians,
+    delegations_of,
+    expiry_of,
+    root_of,
+)
+from bundles.trust.expiry import ExpiryPolicy
+from bundles.trust.quorum import Quorum, needs_compliance
+from bundles.trust.staff import RepositoryRecord, Staff
 from bundles.trust.stock import (
     CryptoSigner,
-    DelegatedRole,
-    Delegations,
-    Key,
     Metadata,
     MetaFile,
-    Role,
-    Root,
-    Signature,
     Snapshot,
     TargetFile,
     Targets,
     Timestamp,
 )
 
-TOP = ("root", "timestamp", "snapshot", "targets")
-VALID_DAYS = {"root": 5 * 365}
-VALID_DAYS_OTHERS = 400
-
 Anything = Metadata[Any]
 
 
-class RepositoryRecord(Noun):
-    """What the repository was made with; `epochs` lists the plan digests in the order they were built."""
-
-    api_version: Literal["hybrid/v1"] = "hybrid/v1"
-    kind: Literal["TrustRepository"] = "TrustRepository"
-    environment: Environment
-    quorum: Quorum
-    clock_drift_days: int = DEFAULT_DRIFT_DAYS
-    expiry: ExpiryPolicy = ExpiryPolicy()
-    epochs: tuple[str, ...] = ()
-
-
 class Repository:
-    """A folder: `repository.json`, `custodians/`, `metadata/`, `pending/`, `admitted/`, `builds/`."""
+    """A folder: `repository.json`, `custodians/`, `metadata/`, `pending/`, `admitted/`, `builds/`.
+
+    Below `pending/` lie the drafts, and in `pending/next/` the record and the custodians that they bring, if they do.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Open the repository in `folder`.
@@ -64,7 +53,7 @@ class Repository:
         Raises:
             InputError: there is none.
         """
-        self.folder = folder
+        self.folder, self._staff = folder, Staff(folder)
         if not (folder / "repository.json").is_file():
             raise InputError("REPOSITORY", f"{folder} is no trust repository", advice="make one: hybrid trust init")
 
@@ -80,34 +69,35 @@ class Repository:
         """
         if (folder / "repository.json").exists():
             raise InputError("REPOSITORY", f"{folder} is a trust repository already", advice="use hybrid trust rotate")
-        record = RepositoryRecord(environment="demo" if demo else "production", quorum=quorum or Quorum())
+        record = RepositoryRecord(
+            identity=secrets.token_hex(16), environment="demo" if demo else "production", quorum=quorum or Quorum()
+        )
         people = list(custodians)
         check_custodians(people, record)
-        write_durably(folder / "repository.json", canonical(record))
+        Staff(folder).employ(record, people)
         repository = cls(folder)
-        for person in people:
-            write_durably(folder / "custodians" / f"{person.custodian}.json", canonical(person))
         repository.draft_root(issued)
         return repository
 
     @property
     def record(self) -> RepositoryRecord:
-        """The repository's own record."""
-        file = self.folder / "repository.json"
-        return read(RepositoryRecord, file.read_bytes(), what=str(file))
+        """The repository's own record; while a change of it waits for signatures, as it will be."""
+        return self._staff.record()
 
     def remember(self, record: RepositoryRecord) -> None:
         """Replace the repository's own record."""
-        write_durably(self.folder / "repository.json", canonical(record))
+        self._staff.remember(record)
 
     def custodians(self) -> list[Custodian]:
-        """Return the custodians in force, by name."""
-        return [load_custodian(path) for path in sorted((self.folder / "custodians").glob("*.json"))]
+        """Return the custodians, by name: those in force, or those whom the waiting root brings."""
+        return self._staff.custodians()
 
     def replace_custodians(
         self, people: Iterable[Custodian], issued: datetime, *, quorum: Quorum | None = None
     ) -> None:
         """Put `people` in the place of the custodians and draft every role again; the old root must sign too.
+
+        Until that is published, or discarded, the custodians in force stay in force.
 
         Args:
             quorum: another quorum or profile from this root on.
@@ -118,19 +108,49 @@ class Repository:
         chosen = {person.custodian: person for person in people}
         record = self.record.model_copy(update={"quorum": quorum or self.record.quorum})
         check_custodians(list(chosen.values()), record)
-        self.remember(record)
-        for file in (self.folder / "custodians").glob("*.json"):
-            file.unlink()
-        for name, person in chosen.items():
-            write_durably(self.folder / "custodians" / f"{name}.json", canonical(person))
+        self._staff.stage(record, list(chosen.values()))
         self.draft_root(issued)
         if (targets := self.published("targets")) is not None:
             self.draft_targets({}, dict(targets.signed.targets), self.sites(), issued, renew=True)
 
     def order_expiry(self, policy: ExpiryPolicy, issued: datetime) -> None:
         """Draft a root that says `policy` of expired metadata; only root's quorum makes it an order."""
-        self.remember(self.record.model_copy(update={"expiry": policy}))
+        self._staff.stage(self.record.model_copy(update={"expiry": policy}), self.custodians())
         self.draft_root(issued)
+
+    def renew(self, issued: datetime, within: timedelta) -> list[str]:
+        """Draft again what runs out `within` so long, and what stands above it; return the roles drafted.
+
+        A delegation that is drafted again has another version, so the bundles that name it are to be built again.
+
+        Raises:
+            InputError: something waits for signatures already, or nothing runs out so soon.
+        """
+        self.require_quiet()
+        ending = [role for role, ends in self.ends().items() if ends - issued < within]
+        if not ending:
+            raise InputError("NOTHING", f"nothing runs out within {within.days} days", advice="hybrid trust status")
+        if "root" in ending:
+            self.draft_root(issued)
+        targets = self.published("targets")
+        if targets is not None and ending != ["root"]:
+            self.draft_targets({}, dict(targets.signed.targets), self.sites(), issued)
+        return self.drafts()
+
+    def ends(self) -> dict[str, datetime]:
+        """Return role -> when what is published of it runs out, the newest root first."""
+        names = ["root", *sorted(p.stem for p in (self.folder / "metadata").glob("*.json") if p.name.count(".") == 1)]
+        return {role: found.signed.expires for role in names if (found := self.published(role))}
+
+    def require_quiet(self) -> None:
+        """Refuse to draft over what custodians are signing.
+
+        Raises:
+            InputError: with what waits.
+        """
+        if waiting := self.drafts():
+            raise InputError("WAITING", f"{', '.join(waiting)}: signatures are being collected already",
+                             advice="hybrid trust sign TRUST, or throw them away: hybrid trust abandon")  # fmt: skip
 
     def published(self, role: str) -> Anything | None:
         """Return the published metadata of `role`, the newest root for `root`; None when there is none."""
@@ -152,7 +172,8 @@ class Repository:
         return sorted(found, key=lambda role: (role != "root", role))
 
     def discard(self) -> None:
-        """Throw the drafts away."""
+        """Throw the drafts away, with the custodians and the rules that they would have brought."""
+        self._staff.unstage()
         for file in (self.folder / "pending").glob("*.json"):
             file.unlink()
 
@@ -165,22 +186,9 @@ class Repository:
 
     def draft_root(self, issued: datetime) -> None:
         """Draft the next root from the custodians in force."""
-        record, old = self.record, self.published("root")
-        people = self.custodians()
-        release = [key for person in people if person.duty == "release" for key in person.tuf_keys()]
-        recovery = [key for person in people if person.duty == "recovery" for key in person.tuf_keys()]
-        roles = {role: Role([key.keyid for key in release], record.quorum.threshold(role)) for role in TOP}
-        signed = Root(
-            version=old.signed.version + 1 if old else 1, expires=_expiry("root", issued),
-            keys={key.keyid: key for key in (*release, *recovery)}, roles=roles, consistent_snapshot=False,
-            unrecognized_fields={
-                "issued": stamp(issued), "environment": record.environment,
-                "quorum": record.quorum.model_dump(mode="json", by_alias=True),
-                "clockDriftDays": record.clock_drift_days,
-                FIELD: record.expiry.model_dump(mode="json", by_alias=True),
-            },
-        )  # fmt: skip
-        self._save_draft("root", Metadata(signed))
+        old = self.published("root")
+        version = old.signed.version + 1 if old else 1
+        self._save_draft("root", Metadata(root_of(self.custodians(), self.record, version, issued)))
 
     def draft_targets(
         self, delegated: Mapping[str, dict[str, TargetFile]], top: dict[str, TargetFile], sites: Iterable[str],
@@ -195,7 +203,7 @@ class Repository:
         for role in self.drafts():
             if role != "root":
                 (self.folder / "pending" / f"{role}.json").unlink()
-        delegations = self._delegations(sorted(set(sites)))
+        delegations = delegations_of(self.custodians(), self.record.quorum, sorted(set(sites)))
         for role in delegations.roles or {}:
             files = delegated.get(role, self.targets_of(role))
             if renew or self.next_version(role, files, issued) != self._published_version(role):
@@ -240,44 +248,45 @@ class Repository:
 
     def sign(self, signers: Iterable[CryptoSigner]) -> dict[str, list[str]]:
         """Sign every draft with those of `signers` that may; return role -> key ids that signed."""
-        done: dict[str, list[str]] = {}
+        done, hands = {}, list(signers)
         for role in self.drafts():
             found = self._current_metadata(role)
-            allowed = {keyid for parent in self._parents(role) for keyid in parent.get_delegated_role(role).keyids}
-            for signer in (s for s in signers if s.public_key.keyid in allowed):
-                found.sign(signer, append=True)
-                done.setdefault(role, []).append(signer.public_key.keyid)
-            self._save_draft(role, found)
+            if made := collecting.sign(found, role, self._parents(role), hands):
+                done[role] = made
+                self._save_draft(role, found)
         return done
 
     def add_signatures(self, signatures: Iterable[tuple[str, str, str]]) -> None:
-        """Add signatures (role, key id, hex) that came back; each must be valid for its draft.
+        """Add signatures (role, key id, hex) that came back; each must be valid for its draft, or none is added.
 
         Raises:
-            TrustError: a signature that does not verify: the draft changed since the request was written.
+            InputError: nothing of that role waits for signatures.
+            TrustError: nobody's who may sign, or not valid: the draft changed since the request was written.
         """
+        waiting = {role: self._current_metadata(role) for role in self.drafts()}
         for role, keyid, value in signatures:
-            found = self._current_metadata(role)
-            keys = {k: key for parent in self._parents(role) for k, key in _keys(parent).items()}
-            signature = Signature(keyid, value)
-            try:
-                keys[keyid].verify_signature(signature, found.signed_bytes)
-            except Exception as error:
-                raise TrustError("SIGNATURE", f"the signature of {keyid[:12]} on {role} is not valid: {error}",
-                                 advice="send the custodian the present request again") from None  # fmt: skip
-            found.signatures[keyid] = signature
+            if role not in waiting:
+                raise InputError("NOTHING", f"no draft of {role!r} waits for signatures",
+                                 advice="they are needed no more; see hybrid trust status")  # fmt: skip
+            collecting.add(waiting[role], role, self._parents(role), keyid, value)
+        for role, found in waiting.items():
             self._save_draft(role, found)
 
     def lacking(self, role: str) -> list[str]:
         """Return what the draft of `role` still lacks; for root under the old root's quorum and its own."""
-        found = self._current_metadata(role)
-        lacks: list[str] = []
-        for parent in self._parents(role):
-            rule = quorum_of(parent) if isinstance(parent, Root) else self.record.quorum
-            result = parent.get_verification_result(role, found.signed_bytes, found.signatures)
-            keys = Keyring().admit(_keys(parent).values())
-            lacks += [line for line in missing(role, [keys[k] for k in result.signed], rule) if line not in lacks]
-        return lacks
+        return collecting.lacking(self._current_metadata(role), role, self._parents(role), self.record.quorum)
+
+    def awaiting(self) -> dict[str, list[str]]:
+        """Return custodian -> the roles that still lack signatures and that this person has not signed."""
+        found: dict[str, list[str]] = {}
+        for role in (role for role in self.drafts() if self.lacking(role)):
+            for person in collecting.silent(self._current_metadata(role), role, self._parents(role)):
+                found.setdefault(person, []).append(role)
+        return dict(sorted(found.items()))
+
+    def able(self, role: str) -> list[str]:
+        """Return the ids of the keys that may sign the draft of `role`."""
+        return sorted(collecting.able(role, self._parents(role)))
 
     def publish(self) -> bool:
         """Publish every draft when each meets its quorum; return whether nothing is left to sign."""
@@ -289,22 +298,11 @@ class Repository:
             version = Metadata.from_bytes(data).signed.version
             name = f"{version}.root.json" if role == "root" else f"{role}.json"
             write_durably(self.folder / "metadata" / name, data)
+        self._staff.promote()
         self.discard()
         return True
 
-    def _delegations(self, sites: list[str]) -> Delegations:
-        people, quorum = self.custodians(), self.record.quorum
-        patterns = {role: path for site in sites for role, path in delegation_paths(site).items()}
-        roles, keys = {}, {}
-        for role, pattern in sorted(patterns.items()):
-            duties = {"release", "compliance"} if needs_compliance(role) else {"release"}
-            able = [p for p in people if p.duty in duties]
-            mine = {key.keyid: key for person in able for key in person.tuf_keys()}
-            keys.update(mine)
-            roles[role] = DelegatedRole(role, list(mine), quorum.threshold(role), True, paths=[pattern])
-        return Delegations(dict(keys), roles)
-
-    def _parents(self, role: str) -> list[Root | Targets]:
+    def _parents(self, role: str) -> collecting.Parents:
         """Return who decides about `role`: for a root the old one and itself."""
         root = self._current("root")
         if role == "root":
@@ -315,7 +313,7 @@ class Repository:
     def _draft_signed(self, role: str, kind: Any, issued: datetime, **content: Any) -> None:
         old = self.published(role)
         signed = kind(
-            version=old.signed.version + 1 if old else 1, expires=_expiry(role, issued),
+            version=old.signed.version + 1 if old else 1, expires=expiry_of(role, issued),
             unrecognized_fields={"issued": stamp(issued)}, **content,
         )  # fmt: skip
         self._save_draft(role, Metadata(signed))
@@ -331,38 +329,3 @@ class Repository:
 
     def _current(self, role: str) -> Any:
         return self._current_metadata(role).signed
-
-
-def check_custodians(people: list[Custodian], record: RepositoryRecord) -> None:
-    """Refuse custodians of another environment, or too few of them to ever meet the quorum."""
-    Keyring().admit(key for person in people for key in person.tuf_keys())
-    wrong = [person.custodian for person in people if person.environment != record.environment]
-    if wrong:
-        raise InputError("ENVIRONMENT", f"{', '.join(wrong)}: keys of another environment than {record.environment}",
-                         advice="demo keys sign demo repositories only")  # fmt: skip
-    quorum = record.quorum
-    other = [p.custodian for p in people if {key.family: key.scheme for key in p.keys} != dict(quorum.schemes)]
-    if other:
-        raise InputError("PROFILE", f"{', '.join(other)}: keys of another profile than {quorum.profile}",
-                         advice=f"make keys with hybrid trust add-key DIR --profile {quorum.profile}")  # fmt: skip
-    wanted = {"release": quorum.custodians, "compliance": quorum.compliance, "recovery": quorum.recovery}
-    for duty, count in wanted.items():
-        have = sum(person.duty == duty for person in people)
-        if have < count and (have or duty != "recovery"):  # none at all: recovery is impossible, all else goes on
-            raise InputError("CUSTODIANS", f"fewer than {count} custodians with the duty {duty}",
-                             advice=f"hybrid trust add-key DIR --custodian NAME --duty {duty}")  # fmt: skip
-
-
-def signed_target(path: str, data: bytes, quorum: Quorum) -> TargetFile:
-    """Return `data` as target `path`: its length and every hash of the profile."""
-    return TargetFile.from_data(path, data, list(quorum.hashes))
-
-
-def _expiry(role: str, issued: datetime) -> datetime:
-    return issued + timedelta(days=VALID_DAYS.get(role, VALID_DAYS_OTHERS))
-
-
-def _keys(parent: Root | Targets) -> dict[str, Key]:
-    if isinstance(parent, Root):
-        return parent.keys
-    return parent.delegations.keys if parent.delegations else {}

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from bundles.document import Noun, digest, parse
+from bundles.document import Noun, parse, read
 from bundles.errors import InputError
+from bundles.trust.changes import changes
 from bundles.trust.keys import Environment
-from bundles.trust.quorum import needs_compliance
-from bundles.trust.repository import Repository
+from bundles.trust.repository import Anything, Repository
 from bundles.trust.stock import CryptoSigner, encode_canonical
+
+REQUEST_CAP = 32 * 1024 * 1024
 
 
 class RoleRequest(Noun):
-    """One role to be signed: exactly the content that the signature covers."""
+    """One role to be signed.
+
+    Attributes:
+        signed: exactly the content that the signature covers; `published`, as headquarters says it was before.
+        keyids: whose keys may sign it.
+    """
 
     role: str
     signed: dict[str, Any]
+    published: dict[str, Any] | None = None
+    keyids: tuple[str, ...]
 
 
 class SigningRequest(Noun):
@@ -24,6 +33,7 @@ class SigningRequest(Noun):
 
     api_version: Literal["hybrid/v1"] = "hybrid/v1"
     kind: Literal["SigningRequest"] = "SigningRequest"
+    repository: str
     environment: Environment
     roles: tuple[RoleRequest, ...]
 
@@ -41,6 +51,7 @@ class Signatures(Noun):
 
     api_version: Literal["hybrid/v1"] = "hybrid/v1"
     kind: Literal["Signatures"] = "Signatures"
+    repository: str
     custodian: str
     signatures: tuple[RoleSignature, ...]
 
@@ -51,54 +62,60 @@ def request_of(repository: Repository) -> SigningRequest:
     Raises:
         InputError: nothing waits.
     """
-    roles = []
-    for role in repository.drafts():
-        found = repository.draft(role)
-        if found is not None:
-            roles.append(RoleRequest(role=role, signed=parse(found.to_bytes(), what=role)["signed"]))
+    roles = tuple(_role_request(repository, role) for role in repository.drafts())
     if not roles:
         raise InputError("NOTHING", "nothing waits for signatures", advice="run hybrid trust status")
-    return SigningRequest(environment=repository.record.environment, roles=tuple(roles))
+    record = repository.record
+    return SigningRequest(repository=record.identity, environment=record.environment, roles=roles)
 
 
-def answer(request: SigningRequest, signers: list[CryptoSigner], custodian: str, duty: str) -> Signatures:
-    """Return the custodian's signatures: on every role, a compliance custodian's on site plans only.
+def _role_request(repository: Repository, role: str) -> RoleRequest:
+    draft, before = repository.draft(role), repository.published(role)
+    return RoleRequest(role=role, signed=_signed(draft) or {}, published=_signed(before),
+                       keyids=tuple(repository.able(role)))  # fmt: skip
 
-    Raises:
-        InputError: a recovery custodian was asked.
-    """
-    if duty == "recovery":
-        raise InputError("DUTY", f"{custodian} is a recovery custodian, who signs no role",
-                         advice="recovery custodians sign recovery orders only")  # fmt: skip
+
+def _signed(found: Anything | None) -> dict[str, Any] | None:
+    return parse(found.to_bytes(), what="metadata")["signed"] if found is not None else None
+
+
+def answer(request: SigningRequest, signers: list[CryptoSigner], custodian: str) -> Signatures:
+    """Return the custodian's signatures: on every role that these keys may sign."""
     made = []
     for item in request.roles:
-        if duty == "compliance" and not needs_compliance(item.role):
-            continue
         payload = (encode_canonical(item.signed) or "").encode()
-        for signer in signers:
+        for signer in (signer for signer in signers if signer.public_key.keyid in item.keyids):
             signature = signer.sign(payload)
             made.append(RoleSignature(role=item.role, keyid=signature.keyid, sig=signature.signature))
-    return Signatures(custodian=custodian, signatures=tuple(made))
+    return Signatures(repository=request.repository, custodian=custodian, signatures=tuple(made))
 
 
 def summary(request: SigningRequest) -> list[tuple[str, str, str, str]]:
-    """Return (role, version, issued, what it says) for the custodian to read before signing."""
+    """Return (role, version, expires, what it changes) for the custodian to read before signing."""
     return [
-        (item.role, str(item.signed.get("version")), str(item.signed.get("issued")), _says(item.signed))
+        (item.role, str(item.signed.get("version")), str(item.signed.get("expires"))[:10],
+         "\n".join(changes(item.published, item.signed)) or "nothing but its dates")
         for item in request.roles
-    ]
+    ]  # fmt: skip
 
 
-def _says(signed: dict[str, Any]) -> str:
-    if "keys" in signed:
-        return "custodians: " + ", ".join(sorted({str(key.get("custodian")) for key in signed["keys"].values()}))
-    if "targets" in signed:
-        return ", ".join(
-            f"{path} {entry['hashes']['sha256'][:12]}" for path, entry in sorted(signed["targets"].items())
-        )
-    return "versions: " + ", ".join(f"{name} {entry['version']}" for name, entry in sorted(signed["meta"].items()))
+def request_from(data: bytes, what: str) -> SigningRequest:
+    """Return the request in `data`; `what` names the file in errors.
+
+    Raises:
+        MediumError: not such a request.
+    """
+    return read(SigningRequest, data, what=what, cap=REQUEST_CAP)
 
 
-def request_digest(request: bytes) -> str:
-    """Return the digest custodians read to each other over the telephone."""
-    return digest(request)
+def accept(repository: Repository, back: Signatures) -> None:
+    """Add the signatures that came back to the drafts they were made for.
+
+    Raises:
+        InputError: they are of another repository, or not needed any more.
+        TrustError: one of them does not hold, and then none is added.
+    """
+    if back.repository != repository.record.identity:
+        raise InputError("REPOSITORY", f"the signatures of {back.custodian} are for another repository",
+                         advice="add them where the request was written")  # fmt: skip
+    repository.add_signatures((item.role, item.keyid, item.sig) for item in back.signatures)

@@ -34,7 +34,7 @@ def test_custodians_sign_on_several_machines_in_turn(forge: BundleForge) -> None
     assert not out.exists()
     request = read(SigningRequest, canonical(request_of(forge.repository)), what="request")
     for name, duty in forge.people.items():
-        made = answer(request, load_signers(forge.folder / "keys" / name, PASSPHRASE), name, duty)
+        made = answer(request, load_signers(forge.folder / "keys" / name, PASSPHRASE), name)
         back = read(Signatures, canonical(made), what="signatures")
         forge.repository.add_signatures((item.role, item.keyid, item.sig) for item in back.signatures)
         assert duty == "release" or {item.role for item in back.signatures} == {"site-plans-clinic-jura"}
@@ -51,7 +51,7 @@ def test_a_signature_for_another_draft_is_refused(forge: BundleForge) -> None:
     forge.try_build(signers=[])
     stale = request_of(forge.repository)
     forge.try_build(forge.cargo(table={}), signers=[])
-    made = answer(stale, forge.signers(["ada"]), "ada", "release")
+    made = answer(stale, forge.signers(["ada"]), "ada")
     with pytest.raises(TrustError, match="SIGNATURE"):
         forge.repository.add_signatures((item.role, item.keyid, item.sig) for item in made.signatures)
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bundles.errors import InputError, TrustError
-from bundles.trust.custody import load_signers, make_keys
+from bundles.trust.custody import load_custodian, load_signers, make_keys
+from bundles.trust.ledger import require_own
 from bundles.trust.metadata import quorum_of, recovery_keys, recovery_signers
 from bundles.trust.quorum import missing_recovery, require_recovery
 from bundles.trust.repository import Repository
@@ -90,8 +91,10 @@ def test_a_root_without_recovery_custodians_still_serves(published: Published, t
 def test_a_recovery_custodian_signs_no_role(forge: BundleForge) -> None:
     """Asked to, at home or at headquarters, there is nothing for these keys to sign."""
     forge.try_build(signers=[])
-    with pytest.raises(InputError, match="DUTY"):
-        answer(request_of(forge.repository), forge.signers(["rita"]), "rita", "recovery")
+    request, rita = request_of(forge.repository), load_custodian(forge.folder / "keys" / "rita")
+    with pytest.raises(InputError, match="NOT-ASKED"):
+        require_own(request, rita, None)
+    assert answer(request, forge.signers(["rita"]), "rita").signatures == ()
     assert forge.repository.sign(forge.signers(["rita"])) == {}
 
 

@@ -22,7 +22,7 @@ from bundles.document import canonical, digest, stamp
 from bundles.enrolment import Enrolled, enrol
 from bundles.errors import BundleError
 from bundles.gate import Machine
-from bundles.install import Outcome, Standing, install, standing
+from bundles.install import Outcome, Standing, install, keep_time, standing
 from bundles.layout import TUF_TAG, Box
 from bundles.medium import Medium
 from bundles.nouns import SiteRecord
@@ -184,6 +184,10 @@ class ABox:
     def install(self, bundle: Path, **options: Any) -> Outcome:
         with Medium(bundle) as medium:
             return install(self.standing(), medium, **options)
+
+    def keep_time(self) -> None:
+        """Save what this box knows of the time, as its timer does."""
+        keep_time(self.standing())
 
     def snapshot(self) -> dict[str, str]:
         """Return what matters on this box: state, root, releases, `current`, identity."""

@@ -1,0 +1,93 @@
+"""Remembers on a custodian's own machine what these keys signed, and objects to what does not follow from it.
+
+Headquarters may be wrong, or not headquarters: a request for another repository, or for a version that was signed
+with other content, is not signed without the custodian saying so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bundles.document import Noun, canonical, digest, read
+from bundles.errors import InputError
+from bundles.store import write_durably
+from bundles.trust.custody import Custodian
+from bundles.trust.signing import SigningRequest
+
+LEDGER_FILE = "signed.json"
+
+
+class Entry(Noun):
+    """The last content of a role that was signed here."""
+
+    version: int
+    digest: str
+
+
+class Ledger(Noun):
+    """What these keys signed, role -> entry, for the one repository that they serve."""
+
+    repository: str
+    roles: dict[str, Entry] = {}
+
+
+def load_ledger(folder: Path) -> Ledger | None:
+    """Return the ledger in a custodian's folder; None when nothing was signed here yet.
+
+    Raises:
+        MediumError: it is damaged.
+    """
+    file = folder / LEDGER_FILE
+    return read(Ledger, file.read_bytes(), what=str(file)) if file.is_file() else None
+
+
+def require_own(request: SigningRequest, person: Custodian, ledger: Ledger | None) -> None:
+    """Refuse a request that these keys have no business with.
+
+    Raises:
+        InputError: another environment, another repository, or no role that these keys may sign.
+    """
+    ids = {key.keyid for key in person.tuf_keys()}
+    if request.environment != person.environment:
+        raise InputError("ENVIRONMENT", f"the request is of the environment {request.environment}, "
+                         f"the keys of {person.custodian} of {person.environment}",
+                         advice="ask headquarters which request is meant for you")  # fmt: skip
+    if ledger is not None and ledger.repository != request.repository:
+        raise InputError("REPOSITORY", f"the keys of {person.custodian} serve another repository "
+                         f"({ledger.repository[:12]}), the request is of {request.repository[:12]}",
+                         advice="ask headquarters which request is yours; keys serve one repository")  # fmt: skip
+    kinds = {"root": "root", "timestamp": "timestamp", "snapshot": "snapshot"}
+    wrong = [item.role for item in request.roles if item.signed.get("_type") != kinds.get(item.role, "targets")]
+    if wrong:
+        raise InputError("REQUEST", f"what is called {', '.join(wrong)} is something else",
+                         advice="sign nothing of this; tell headquarters")  # fmt: skip
+    if not any(ids & set(item.keyids) for item in request.roles):
+        raise InputError("NOT-ASKED", f"nothing in this request is for the keys of {person.custodian}",
+                         advice="ask headquarters whether it knows these keys: hybrid trust status TRUST")  # fmt: skip
+
+
+def doubts(request: SigningRequest, ledger: Ledger | None) -> list[str]:
+    """Return what does not follow from what was signed here: an older version, or one version with two contents."""
+    said = []
+    for item in request.roles:
+        known, version = (ledger.roles if ledger else {}).get(item.role), int(item.signed.get("version", 0))
+        if known and version < known.version:
+            said.append(f"{item.role} v{version} is older than v{known.version}, which was signed here")
+        if known and version == known.version and _digest(item.signed) != known.digest:
+            said.append(f"{item.role} v{version} was signed here with other content")
+    return said
+
+
+def note(folder: Path, request: SigningRequest, signed: set[str]) -> None:
+    """Write down that the roles `signed` of `request` were signed here."""
+    before = load_ledger(folder) or Ledger(repository=request.repository)
+    made = {
+        item.role: Entry(version=int(item.signed["version"]), digest=_digest(item.signed))
+        for item in request.roles
+        if item.role in signed
+    }
+    write_durably(folder / LEDGER_FILE, canonical(before.model_copy(update={"roles": {**before.roles, **made}})))
+
+
+def _digest(signed: dict[str, object]) -> str:
+    return digest(canonical(signed))

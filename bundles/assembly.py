@@ -6,24 +6,26 @@ carrier. So signing on several machines is: build, carry the request round, buil
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bundles import layout, oci, wheels
+from bundles import layout, oci, shipped, wheels
 from bundles.bill import bill_of
-from bundles.document import Noun, canonical, digest, plain, read, stamp, unstamp
+from bundles.blobs import Blobs
+from bundles.delta.choice import choose, earlier_bundle
+from bundles.delta.nouns import Base
+from bundles.document import canonical, digest, plain, read, unstamp
 from bundles.errors import InputError
 from bundles.nouns import BundleManifest, Component, Named, PlanKey, Requirement, SitePlan
-from bundles.store import CHUNK, Hashing, sync_tree, write_durably
-from bundles.trust.drafting import signed_target
-from bundles.trust.repository import Repository
+from bundles.numbering import BuildRecord, numbered
+from bundles.store import sync_tree
+from bundles.trust.repository import Repository, signed_target
 from bundles.trust.stock import CryptoSigner, TargetFile
-from bundles.verification import bundle_wrapper
+from bundles.wrapper import DELTA, DELTA_BODY, bundle_wrapper, is_whole, loose_blobs
 
 _SUFFIXES = {".onnx": oci.MODEL_WEIGHT, ".safetensors": oci.MODEL_WEIGHT, ".bin": oci.MODEL_WEIGHT}
 
@@ -36,6 +38,8 @@ class Cargo:
         files: logical path (`models/<model>/<variant>/<file>`, `knowledge/...`, `policy/...`) -> file to carry.
         wheels: the runtime, complete; none when the site keeps the one it has.
         table: the site's decision table, carried without being read; `keys` the registry of the plan.
+        base: folder of the bundle that the site was given before; what it has then does not travel, and a changed model
+            travels as a delta. `keep_full` carries the full files too, for boxes that have another base.
     """
 
     site: str
@@ -51,6 +55,8 @@ class Cargo:
     min_security_version: int = 0
     security_version: int = 1
     cpu_features: tuple[str, ...] = ()
+    base: Path | None = None
+    keep_full: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,55 +75,6 @@ class Built:
     epoch: int
     lacking: Mapping[str, list[str]]
     size: int
-
-
-class BuildRecord(Noun):
-    """What the last build of a site was made of, so that the same content gets the same number, time and nonce."""
-
-    content: str
-    number: int
-    issued: str
-    nonce: str
-    epoch: int
-
-
-@dataclass
-class _Blobs:
-    """The blobs of a carrier under construction."""
-
-    folder: Path
-    sha384: bool
-    sizes: dict[str, int] = field(default_factory=dict)
-
-    def add(self, data: bytes, media_type: str, **annotations: str) -> oci.Descriptor:
-        blob = oci.describe(data, media_type, **annotations)
-        if blob.digest not in self.sizes:
-            self._path(blob.digest).write_bytes(data)
-            self.sizes[blob.digest] = blob.size
-        return blob
-
-    def copy(self, source: Path, media_type: str, advance: Callable[[float], None] | None) -> oci.Descriptor:
-        """Copy a file in, hashing on the way; with SHA-384 too where the profile asks for it."""
-        sha, size, temp = Hashing("" if self.sha384 else None), 0, self.folder / ".copy"
-        with source.open("rb") as file, temp.open("wb") as target:
-            while piece := file.read(CHUNK):
-                sha.update(piece)
-                target.write(piece)
-                size += len(piece)
-                if advance:
-                    advance(len(piece))
-        more = {layout.SHA384_ANNOTATION: sha.sha384} if self.sha384 else None
-        blob = oci.Descriptor(media_type=media_type, digest=sha.digest, size=size, annotations=more)
-        temp.rename(self._path(blob.digest))
-        self.sizes[blob.digest] = size
-        return blob
-
-    def read(self, name: str) -> bytes:
-        """Return a small blob that was added."""
-        return self._path(name).read_bytes()
-
-    def _path(self, name: str) -> Path:
-        return self.folder / name.removeprefix("sha256:")
 
 
 def assemble(
@@ -140,7 +97,7 @@ def assemble(
     shutil.rmtree(part, ignore_errors=True)
     (part / "blobs" / "sha256").mkdir(parents=True)
     try:
-        blobs = _Blobs(part / "blobs" / "sha256", "sha384" in repository.record.quorum.hashes)
+        blobs = Blobs(part / "blobs" / "sha256", "sha384" in repository.record.quorum.hashes)
         built, entries = _build(cargo, repository, blobs, issued, list(signers), advance)
         if not built.lacking:
             _finish(part, repository, cargo.site, blobs, entries)
@@ -152,12 +109,13 @@ def assemble(
 
 
 def _build(
-    cargo: Cargo, repository: Repository, blobs: _Blobs, issued: datetime, signers: list[CryptoSigner],
+    cargo: Cargo, repository: Repository, blobs: Blobs, issued: datetime, signers: list[CryptoSigner],
     advance: Callable[[float], None] | None,
 ) -> tuple[Built, list[oci.Descriptor]]:  # fmt: skip
     files, components, entries = _components(cargo, blobs, advance)
     needs = _needs(cargo)
-    record = _numbered(cargo, repository, files, needs, issued)
+    base = _base(cargo, files, blobs)
+    record = numbered(_content(cargo, files, needs, base), cargo.site, cargo.plan_digest, repository, issued)
     quorum = repository.record.quorum
     targets = {item.target: signed_target(item.target, blobs.read(item.digest), quorum) for item in components}
     plan = canonical(_site_plan(cargo, record))
@@ -175,10 +133,14 @@ def _build(
         site_plan=Named(target=layout.plan_target(cargo.site), digest=plan_blob.digest, size=plan_blob.size),
         bill=Named(target=layout.bill_target(cargo.site), digest=bill_blob.digest, size=bill_blob.size),
         components=tuple(components), versions=versions, unpacked=wheels.unpacked_size(list(cargo.wheels)),
+        base=base,
     )  # fmt: skip
     bundle = canonical(manifest)
     blobs.add(bundle, oci.BUNDLE)
-    wrapper = bundle_wrapper(bundle, plan, bill)
+    parsed = [(item, read(oci.Manifest, blobs.read(item.digest), what=item.target)) for item in components]
+    if base and not cargo.keep_full:
+        entries = _lighten(base, blobs, [item.digest for item, made in parsed if is_whole(base, made)], entries)
+    wrapper = bundle_wrapper(bundle, plan, bill, loose_blobs(base, parsed))
     blobs.add(wrapper, oci.MANIFEST)
     entries.append(oci.tagged(wrapper, oci.BUNDLE, layout.BUNDLE_TAG))
     _draft(repository, cargo.site, delegated, bundle, bill, unstamp(record.issued, what="issued"))
@@ -186,11 +148,12 @@ def _build(
     lacking = {role: lacks for role in repository.drafts() if (lacks := repository.lacking(role))}
     if not lacking:
         repository.publish()
+        shipped.remember(repository.folder, manifest, digest(bundle))
     return Built(cargo.site, digest(bundle), record.number, record.epoch, lacking, 0), entries
 
 
 def _components(
-    cargo: Cargo, blobs: _Blobs, advance: Callable[[float], None] | None
+    cargo: Cargo, blobs: Blobs, advance: Callable[[float], None] | None
 ) -> tuple[dict[str, oci.Descriptor], list[Component], list[oci.Descriptor]]:
     """Copy every file in and return (logical path -> blob, the components, their index entries)."""
     groups: dict[str, dict[str, Path]] = {}
@@ -224,7 +187,7 @@ def _target_of(cargo: Cargo, path: str) -> tuple[str, str]:
     return f"site-plans/{cargo.site}/{kind}.json", inner
 
 
-def _manifest(target: str, layers: tuple[oci.Descriptor, ...], blobs: _Blobs) -> tuple[str, bytes]:
+def _manifest(target: str, layers: tuple[oci.Descriptor, ...], blobs: Blobs) -> tuple[str, bytes]:
     kind = target.split("/")[0]
     if kind == "models":
         config = blobs.add(oci.model_config(target.split("/")[1].removesuffix(".json"), layers), oci.MODEL_CONFIG)
@@ -252,40 +215,35 @@ def _needs(cargo: Cargo) -> Requirement:
     )  # fmt: skip
 
 
-def _numbered(
-    cargo: Cargo, repository: Repository, files: Mapping[str, oci.Descriptor], needs: Requirement, issued: datetime
-) -> BuildRecord:
-    """Return number, time, nonce and epoch: the last build's while content and published versions are the same."""
-    content = digest(
-        canonical(
-            {
-                "files": {path: blob.digest for path, blob in files.items()}, "table": dict(cargo.table),
-                "plan": cargo.plan_digest, "policy": cargo.policy_digest, "keys": [plain(key) for key in cargo.keys],
-                "revoked": list(cargo.revoked), "floor": cargo.min_security_version,
-                "version": cargo.security_version, "needs": plain(needs),
-            }
-        )
-    )  # fmt: skip
-    file = repository.folder / "builds" / f"{cargo.site}.json"
-    if file.is_file():
-        last = read(BuildRecord, file.read_bytes(), what=str(file))
-        if last.content == content and last.number == repository.version("targets"):
-            return last
-    published = repository.published("targets")
-    number = published.signed.version + 1 if published else 1
-    record = BuildRecord(content=content, number=number, issued=stamp(issued), nonce=secrets.token_hex(32),
-                         epoch=_epoch(repository, cargo.plan_digest))  # fmt: skip
-    write_durably(file, canonical(record))
-    return record
+def _content(
+    cargo: Cargo, files: Mapping[str, oci.Descriptor], needs: Requirement, base: Base | None
+) -> dict[str, Any]:
+    """Return what makes two builds the same bundle."""
+    content = {
+        "files": {path: blob.digest for path, blob in files.items()}, "table": dict(cargo.table),
+        "plan": cargo.plan_digest, "policy": cargo.policy_digest, "keys": [plain(key) for key in cargo.keys],
+        "revoked": list(cargo.revoked), "floor": cargo.min_security_version,
+        "version": cargo.security_version, "needs": plain(needs),
+    }  # fmt: skip
+    return content | ({"base": plain(base)} if base else {})
 
 
-def _epoch(repository: Repository, plan_digest: str) -> int:
-    """Return the fleet-wide number of this plan: the same for every site that gets it."""
-    known = repository.record.epochs
-    if plan_digest in known[-1:]:
-        return len(known)
-    repository.remember(repository.record.model_copy(update={"epochs": (*known, plan_digest)}))
-    return len(known) + 1
+def _base(cargo: Cargo, files: Mapping[str, oci.Descriptor], blobs: Blobs) -> Base | None:
+    """Return what the site keeps and what it makes from a delta; the deltas are put among the blobs."""
+    if cargo.base is None:
+        return None
+    sources = {**cargo.files, **{f"runtime/{wheel.name}": wheel for wheel in cargo.wheels}}
+    chosen = choose(earlier_bundle(cargo.base), files, sources, lambda body: blobs.copy(body, DELTA_BODY, None))
+    for document in chosen.documents:
+        blobs.add(document, DELTA)
+    return chosen.base
+
+
+def _lighten(base: Base, blobs: Blobs, whole: Iterable[str], entries: list[oci.Descriptor]) -> list[oci.Descriptor]:
+    """Take out what the site has or makes, and the index entries of components (not `whole`) that lack something."""
+    for name in base.absent:
+        blobs.remove(name)
+    return [entry for entry in entries if entry.digest in set(whole)]
 
 
 def _site_plan(cargo: Cargo, record: BuildRecord) -> SitePlan:
@@ -319,7 +277,7 @@ def _draft(
         repository.draft_targets(delegated, top, [*repository.sites(), site], issued)
 
 
-def _finish(part: Path, repository: Repository, site: str, blobs: _Blobs, entries: list[oci.Descriptor]) -> None:
+def _finish(part: Path, repository: Repository, site: str, blobs: Blobs, entries: list[oci.Descriptor]) -> None:
     """Write the TUF artifact, the index and the layout file."""
     roles = ["timestamp", "snapshot", "targets", *layout.delegation_paths(site)]
     layers = [

@@ -28,7 +28,9 @@ class Seen:
 
     Attributes:
         files: logical path -> (digest, bytes); `tuf` the names and bytes of its TUF files.
-        size: bytes of all blobs; of a split bundle, on every part together.
+        size: bytes of all blobs; of a split bundle, on every part together. Of an update, `files` names those too that
+            do not travel.
+        bundle: digest of the bundle manifest.
     """
 
     tags: list[str] = field(default_factory=list)
@@ -36,6 +38,7 @@ class Seen:
     tuf: dict[str, bytes] = field(default_factory=dict)
     size: int = 0
     part: Part | None = None
+    bundle: str = ""
 
     def roles(self, now: datetime) -> list[RoleSeen]:
         """Return who signed, as the medium itself has it."""
@@ -68,13 +71,22 @@ def look(path: Path) -> Seen:
             tag = oci.tag_of(entry)
             seen.tags.append(tag)
             manifest = read(oci.Manifest, medium.blob(entry.digest, MANIFEST_CAP), what=tag, cap=MANIFEST_CAP)
+            if tag == layout.BUNDLE_TAG:
+                seen.bundle = manifest.config.digest
             for blob in manifest.layers:
-                if blob.path:
-                    seen.files[_logical(tag, blob.path)] = (blob.digest, blob.size)
-                elif tag == layout.TUF_TAG:
-                    title = (blob.annotations or {}).get(layout.TITLE_ANNOTATION, "?")
-                    seen.tuf[title] = medium.blob(blob.digest, METADATA_CAP)
+                _note(seen, medium, tag, blob)
     return seen
+
+
+def _note(seen: Seen, medium: Medium, tag: str, blob: oci.Descriptor) -> None:
+    title = (blob.annotations or {}).get(layout.TITLE_ANNOTATION, "?")
+    if tag == layout.TUF_TAG:
+        seen.tuf[title] = medium.blob(blob.digest, METADATA_CAP)
+    elif tag == layout.BUNDLE_TAG and blob.media_type == oci.MANIFEST:  # a component that does not travel whole
+        manifest = read(oci.Manifest, medium.blob(blob.digest, MANIFEST_CAP), what=title, cap=MANIFEST_CAP)
+        seen.files |= {layout.logical_path(title, one.path): (one.digest, one.size) for one in manifest.layers}
+    elif blob.path and tag != layout.BUNDLE_TAG:
+        seen.files[_logical(tag, blob.path)] = (blob.digest, blob.size)
 
 
 def verified_roles(bundle: VerifiedBundle, now: datetime) -> list[RoleSeen]:

@@ -104,6 +104,10 @@ class Medium:
         """Return whether blob `digest` lies on the carrier at hand."""
         return digest in self._here
 
+    def has(self, digest: str) -> bool:
+        """Return whether blob `digest` lies on the carrier at hand or on another part."""
+        return digest in self._sizes
+
     def in_order(self, digests: Iterable[str]) -> list[str]:
         """Return `digests` in the order that changes media least: the part at hand first, then the others, rising."""
         part = self.part

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from bundles.delta.nouns import Base
 from bundles.document import Noun
 from bundles.oci import Digest, Size
 from bundles.trust.keys import Environment
@@ -54,6 +55,7 @@ class BundleManifest(Noun):
         versions: delegation -> metadata version that belongs to this bundle.
         unpacked: bytes that the runtime takes once unpacked.
         nonce: comes back in the receipt.
+        base: what the site is taken to have, of an update that does not carry everything; absent in a full bundle.
     """
 
     api_version: Literal["hybrid/v1"] = "hybrid/v1"
@@ -71,6 +73,7 @@ class BundleManifest(Noun):
     versions: dict[str, int]
     unpacked: Annotated[int, Field(ge=0)]
     nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    base: Base | None = None
 
 
 class PlanKey(Noun):

@@ -19,6 +19,7 @@ from bundles.medium import Medium
 from bundles.parts import PARTS_FILE, Part
 from bundles.store import sync_folder, sync_tree
 from bundles.verification import MANIFEST_CAP
+from bundles.wrapper import is_cargo
 
 CLUSTER = 32 * 1024
 """A file on FAT32 takes whole clusters; counted so that a part fits the stick it was cut for."""
@@ -113,7 +114,7 @@ def _shares(folder: Path) -> tuple[dict[str, int], dict[str, int], str]:
         for entry in index.manifests:
             data = medium.blob(entry.digest, MANIFEST_CAP)
             manifest = read(oci.Manifest, data, what=oci.tag_of(entry), cap=MANIFEST_CAP)
-            cargo |= {blob.digest: blob.size for blob in manifest.layers if blob.path}
+            cargo |= {blob.digest: blob.size for blob in manifest.layers if is_cargo(blob)}
             if oci.tag_of(entry) == layout.BUNDLE_TAG:
                 bundle = manifest.config.digest
     return cargo, {name: size for name, size in sizes.items() if name not in cargo}, bundle

@@ -17,6 +17,7 @@ from typing import Any
 
 from bundles import estimate as estimation
 from bundles import runtime
+from bundles.delta.source import opened, require_base
 from bundles.document import canonical, parse, read, stamp
 from bundles.errors import GateError, InputError, StateError
 from bundles.estimate import Estimate
@@ -104,8 +105,9 @@ def stage(
         TrustError: a blob has other bytes than were signed; it was not kept.
     """
     sweep(box)
-    estimation.require_room(estimate(box, bundle))
     store = Store(box)
+    require_base(bundle, store)
+    estimation.require_room(estimate(box, bundle))
     written = sum(_copy(store, bundle, name, advance) for name in bundle.medium.in_order(bundle.blobs))
     made = _unpack(box, bundle)
     return _record(box, bundle, made, written + (made.written if made else 0), now)
@@ -260,7 +262,7 @@ def _copy(store: Store, bundle: VerifiedBundle, name: str, advance: Callable[[fl
             if advance:
                 advance(size)
             return 0
-    with bundle.medium.open_blob(name) as source:
+    with opened(bundle, name, store) as source:
         return store.put(name, size, source, sha384=bundle.sha384.get(name), advance=advance)
 
 

@@ -24,6 +24,7 @@ from datetime import datetime
 from typing import Any
 
 from bundles import gate, layout, oci
+from bundles.delta.nouns import Base
 from bundles.document import DOCUMENT_CAP, digest, read, unstamp
 from bundles.errors import GateError, MediumError, TrustError
 from bundles.medium import Medium
@@ -34,6 +35,7 @@ from bundles.trust.metadata import METADATA_CAP, TrustedBundles, environment_of
 from bundles.trust.quorum import needs_compliance
 from bundles.trust.state import State
 from bundles.trust.stock import LengthOrHashMismatchError
+from bundles.wrapper import bundle_wrapper, loose_blobs
 
 MANIFEST_CAP = 16 * 1024 * 1024
 ROOTS_CAP = 256
@@ -95,12 +97,15 @@ class VerifiedBundle:
             raise TypeError("a VerifiedBundle is made by verification.verify alone")
 
     def check_blobs(self, advance: Callable[[float], None] | None = None) -> None:
-        """Hash every blob on the medium (rung 10), for a look without an install.
+        """Hash every blob on the medium (rung 10), of a split bundle on this part, for a look without an install.
 
         Raises:
             TrustError: a blob has other bytes than were signed.
         """
-        for name, size in self.blobs.items():
+        bodies = [delta.body for delta in self.manifest.base.deltas] if self.manifest.base else []
+        for name, size in {**self.blobs, **{body.digest: body.size for body in bodies}}.items():
+            if not self.medium.here(name):
+                continue
             sha = Hashing(self.sha384.get(name))
             with self.medium.open_blob(name) as file:
                 for piece in chunks(file, size):
@@ -143,8 +148,14 @@ def verify(medium: Medium, trust: Trust) -> VerifiedBundle:
 
 @dataclass
 class _Named:
-    """What the signed documents name: files of the release, blobs to keep, and blobs that only wrap them."""
+    """What the signed documents name: files of the release, blobs to keep, and blobs that only wrap them.
 
+    Of an update bundle `absent` need not be on the medium, and `bodies` are the deltas' own.
+    """
+
+    components: list[tuple[Component, oci.Manifest]] = field(default_factory=list)
+    absent: set[str] = field(default_factory=set)
+    bodies: dict[str, int] = field(default_factory=dict)
     files: dict[str, oci.Descriptor] = field(default_factory=dict)
     blobs: dict[str, int] = field(default_factory=dict)
     wrapping: dict[str, int] = field(default_factory=dict)
@@ -228,15 +239,25 @@ def _contents(
     _agree(manifest, plan, trusted, site)
     for component in manifest.components:
         _component(medium, trusted, component, site, named)
-    wrapper = bundle_wrapper(bundle, plan_bytes, bill)
+    if manifest.base:
+        _base(manifest.base, named)
+    wrapper = bundle_wrapper(bundle, plan_bytes, bill, loose_blobs(manifest.base, named.components))
     named.wrapping |= {digest(wrapper): len(wrapper), digest(oci.EMPTY_BLOB): len(oci.EMPTY_BLOB)}
     return manifest, bundle, plan
 
 
-def bundle_wrapper(bundle: bytes, plan: bytes, bill: bytes) -> bytes:
-    """Return the OCI manifest that makes the bundle manifest an artifact a registry can carry."""
-    layers = (oci.describe(plan, oci.SITEPLAN), oci.describe(bill, "application/vnd.cyclonedx+json"))
-    return oci.manifest_bytes(oci.BUNDLE, oci.describe(bundle, oci.BUNDLE), layers)
+def _base(base: Base, named: _Named) -> None:
+    """Hold what an update takes the site to have against the files that are signed; note what may be absent."""
+    sizes = {blob.digest: blob.size for blob in named.files.values()}
+    strange = set(base.kept) - set(sizes)
+    strange |= {delta.result.digest for delta in base.deltas if sizes.get(delta.result.digest) != delta.result.size}
+    if strange:
+        raise TrustError(
+            "MIX", f"bundle manifest: {min(strange)[:19]} is kept or made, and is no file", advice=_DAMAGED
+        )
+    named.absent |= base.absent
+    named.wrapping |= {delta.document.digest: delta.document.size for delta in base.deltas}
+    named.bodies |= {delta.body.digest: delta.body.size for delta in base.deltas}
 
 
 def _agree(manifest: BundleManifest, plan: SitePlan, trusted: TrustedBundles, site: str) -> None:
@@ -270,6 +291,7 @@ def _component(medium: Medium, trusted: TrustedBundles, component: Component, si
     target = component.target
     data = _target(medium, trusted, target, _role_of(target, site), named, named.wrapping)
     manifest = read(oci.Manifest, data, what=target, cap=MANIFEST_CAP)
+    named.components.append((component, manifest))
     if manifest.artifact_type != component.artifact_type:
         raise TrustError("MIX", f"{target} is {manifest.artifact_type}", advice=_DAMAGED)
     named.wrapping[manifest.config.digest] = manifest.config.size
@@ -341,13 +363,13 @@ def _gate(bundle: VerifiedBundle, trust: Trust) -> None:
 
 
 def _exactly(medium: Medium, sizes: Mapping[str, int], named: _Named, index: oci.Index) -> None:
-    wanted = {**named.wrapping, **named.blobs}
+    wanted = {**named.wrapping, **named.blobs, **named.bodies}
     unknown = {entry.digest for entry in index.manifests} - set(wanted)
     if unknown:
         raise MediumError("INDEX", f"index.json names {min(unknown)[:19]}, which nothing signed names", advice=_DAMAGED)
     for name in sorted({*sizes, *wanted}):
         said, found = wanted.get(name), sizes.get(name)
-        if said != found:
+        if said != found and not (found is None and name in named.absent):
             code = "EXTRA" if said is None else "MISSING" if found is None else "SIZE"
             raise MediumError(f"MEDIUM-{code}", f"blob {name[:19]}: named {said} bytes, found {found}", advice=_DAMAGED)
     for name in named.wrapping:

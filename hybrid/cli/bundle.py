@@ -42,6 +42,12 @@ def build(
     ] = None,
     security_version: Annotated[int, typer.Option(min=0, help="Security version of this bundle.")] = 1,
     min_security_version: Annotated[int, typer.Option(min=0, help="Nothing below this serves again.")] = 0,
+    delta_from: Annotated[
+        Path | None, typer.Option(help="The folder of the bundle that the site has: carry only what differs from it.")
+    ] = None,
+    keep_full: Annotated[
+        bool, typer.Option(help="With --delta-from: carry the full files too, for boxes that have another bundle.")
+    ] = False,
     split: Annotated[
         str | None, typer.Option(help="Cut it into parts for media of this size, e.g. 4GB: a folder for each.")
     ] = None,
@@ -59,7 +65,8 @@ def build(
         wheels = _wheels(wheelhouse, lock, own_wheel, work) if runtime else []
         registry = _registry(repository, request or [], fingerprint or [], keep=not dry_run)
         cargo = _cargo(fleet, plan, site, models, wheels, registry, security_version=security_version,
-                       min_security_version=min_security_version, revoked=tuple(sorted(revoke or ())))  # fmt: skip
+                       min_security_version=min_security_version, revoked=tuple(sorted(revoke or ())),
+                       base=delta_from, keep_full=keep_full)  # fmt: skip
         if dry_run:
             _show_cargo(cargo, output)
             return

@@ -23,7 +23,8 @@ from bundles.errors import InputError
 from bundles.nouns import BundleManifest, Component, Named, PlanKey, Requirement, SitePlan
 from bundles.numbering import BuildRecord, numbered
 from bundles.store import sync_tree
-from bundles.trust.repository import Repository, signed_target
+from bundles.trust.drafting import signed_target
+from bundles.trust.repository import Repository
 from bundles.trust.stock import CryptoSigner, TargetFile
 from bundles.wrapper import DELTA, DELTA_BODY, bundle_wrapper, is_whole, loose_blobs
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bundles.ledger import Judged
     from bundles.nouns import PlanKey
     from bundles.receipt import Receipt
+    from bundles.shipped import Shipped
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Verify the receipts that boxes send home.")
 
@@ -42,7 +43,7 @@ def verify(
     from bundles.ledger import judge, keep, kept
 
     given = read_receipts(files)
-    keys, builds = _known(trust, site_plan)
+    keys, builds = known(trust, site_plan)
     judged = judge([*given, *(kept(trust) if trust else ())], keys, builds)
     new = keep(trust, judged) if trust and not dry_run else 0
     data = _data(judged) | {"given": len(given), "kept": new, "bundlesChecked": builds is not None}
@@ -70,7 +71,12 @@ def read_receipts(paths: list[Path]) -> list[Receipt]:
     return found
 
 
-def _known(trust: Path | None, site_plan: Path | None) -> tuple[list[PlanKey], Any]:
+def known(trust: Path | None, site_plan: Path | None) -> tuple[list[PlanKey], dict[str, Shipped] | None]:
+    """Return the keys and, by nonce, the finished bundles that receipts are held against; None: bundles not known.
+
+    Raises:
+        InputError: neither was given.
+    """
     from bundles.admission import admitted
     from bundles.document import read
     from bundles.nouns import SitePlan

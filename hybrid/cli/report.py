@@ -12,6 +12,7 @@ from hybrid.cli.console import REFUSED, TRUST_BROKEN, Output, OutputOption, emit
 from hybrid.errors import InputError
 
 if TYPE_CHECKING:
+    from bundles.ledger import Judged
     from hybrid.evidence.reconciliation import Period
     from placement.plan import Plan
 
@@ -38,6 +39,9 @@ def residency(
         typer.Option("--evidence", metavar="DIR|TAR", help="A log directory or an evidence bundle; repeatable."),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="The same report as JSON.")] = None,
+    receipts: Annotated[
+        Path | None, typer.Option("--receipts", metavar="TRUST", help="The trust repository that kept the receipts.")
+    ] = None,
     since: DayOption = None,
     until: DayOption = None,
     key: PinOption = [],  # noqa: B006
@@ -59,7 +63,7 @@ def residency(
     made = dt.datetime.now(dt.UTC)
     sources = read_sources(evidence or [], read_pins(key))
     period = _period(read, since, until, made.date())
-    report = build(read.to_json(), _digest(plan), problem, sources, period, made)
+    report = build(read.to_json(), _digest(plan), problem, sources, period, made, _receipts(receipts))
     _write(to, page.render(report))
     if json_file is not None:
         _write(json_file, page.to_json(report))
@@ -155,6 +159,13 @@ def _period(plan: Plan, since: str | None, until: str | None, today: dt.date) ->
     return Period(first, last)
 
 
+def _receipts(trust: Path | None) -> Judged | None:
+    from bundles.ledger import judge, kept
+    from hybrid.cli.receipt import known
+
+    return None if trust is None else judge(kept(trust), *known(trust, None))
+
+
 def _digest(path: Path) -> str:
     from hashlib import sha256
 
@@ -178,6 +189,7 @@ def _print(report: dict[str, Any], to: Path) -> None:
         ("coverage", f"{report['coverage']['days']} of {report['coverage']['of']} site-days, gateway only"),
         ("flows", f"{len(report['flows'])}, of which {sum(f['state'] == 'seen' for f in report['flows'])} seen"),
         ("refused", ", ".join(f"{n} × {status}" for status, n in report["refused"].items()) or "none recorded"),
+        *([("receipts", _receipts_line(report["receipts"]))] if report["receipts"] else []),
         ("silent", ", ".join(report["gaps"]["silent"]) or "none"),
         ("written", str(to)),
     ]
@@ -186,3 +198,9 @@ def _print(report: dict[str, Any], to: Path) -> None:
         out().print(
             f"breach: {breach['id']} {breach['from']} to {breach['to']}: {breach['why']}", style="red", markup=False
         )
+
+
+def _receipts_line(receipts: dict[str, Any]) -> str:
+    boxes = [row for row in receipts["rows"] if row["boxId"]]
+    wrong = "".join(f"; [{one['code']}] {one['boxId']} {one['counter']}" for one in receipts["findings"])
+    return f"{len(boxes)} boxes, of {len(receipts['rows']) - len(boxes)} sites none, by the sites' own claim{wrong}"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hybrid.evidence import ground
+from hybrid.evidence.receipts import receipt_facts
 from hybrid.evidence.reconciliation import (
     Period,
     Reconciliation,
@@ -25,6 +26,9 @@ from hybrid.evidence.sources import Source
 from hybrid.evidence.verifier import Flow, outcome, verdict_digest
 from hybrid.picture.places import site_facts
 from placement.problem import Problem
+
+if TYPE_CHECKING:
+    from bundles.ledger import Judged
 
 SENTENCES = {
     "breach": "Breach: data crossed, or tried to cross unseen, where the plan does not permit it.",
@@ -59,6 +63,7 @@ INVARIANTS = {
 NOT_PROVED = (
     "That nothing left beside the gateways. Where no egress counters exist, the gateway's own log is the only witness "
     "(coverage says “gateway only”); what a gateway and its counterpart both leave out does not show.",
+    "What receipts say. A receipt is the site's own claim; it is not among what the verdict rests on.",
     "That data was classified rightly at its source. Wrong labels at the origin are planned and logged as they stand.",
     "What people copied: screens, notes, telephones, photographs.",
     "Timing, volume and choice of route as channels.",
@@ -71,9 +76,15 @@ NOT_PROVED = (
 
 
 def build(
-    plan: Mapping[str, Any], digest: str, problem: Problem, sources: list[Source], period: Period, made: dt.datetime
-) -> dict[str, Any]:
-    """Return the report. `digest` is that of the plan's file, `made` the one reading of the clock (UTC)."""
+    plan: Mapping[str, Any], digest: str, problem: Problem, sources: list[Source], period: Period, made: dt.datetime,
+    receipts: Judged | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the report.
+
+    Args:
+        digest: of the plan's file; `made` is the one reading of the clock (UTC).
+        receipts: what the boxes signed of themselves; None when nobody gave any. No verdict rests on them.
+    """
     found = reconcile(plan, digest, sources, period)
     names = planned_sites(plan)
     law = ground.law_facts(problem)
@@ -92,6 +103,7 @@ def build(
         "sites": sites, "flows": flows,
         "breaches": found.breaches, "refusals": found.refusals, "refused": dict(sorted(found.refused.items())),
         "overrides": found.overrides, "stages": _stages(found),
+        "receipts": None if receipts is None else receipt_facts(names, receipts, sources, made),
         "gaps": found.tally.gaps(names, heads_of(sources)) | {"omissions": omissions(found, sources)},
         "transfers": [flow["id"] for flow in flows if _leaves_zone(flow, sites)],
         "sideFlows": _side_flows(problem, names),

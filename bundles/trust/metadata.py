@@ -265,7 +265,15 @@ class TrustedBundles:
         if isinstance(parent, Targets):
             self._able(role, parent, self.quorum)
         self._require(role, data, parent, self.quorum)
+        self._under(role, signed)
         self._remember(role, data, signed)
+
+    def _under(self, role: str, signed: Signed) -> None:
+        """Refuse what was signed under a later root than the medium brings: a carrier left out who was revoked."""
+        later = signed.unrecognized_fields.get("rootVersion", 0)
+        if not isinstance(later, int) or later > self.root.version:
+            raise TrustError("ROOT-MISSING", f"{role} was signed under root v{later}, here is v{self.root.version}",
+                             advice=f"do not use this medium; {_ASK}")  # fmt: skip
 
     def _require(self, role: str, data: bytes, parent: Root | Targets, rule: Quorum) -> None:
         """Check the quorum on the keys whose signatures are valid under `parent`."""

@@ -314,7 +314,7 @@ class Repository:
         old = self.published(role)
         signed = kind(
             version=old.signed.version + 1 if old else 1, expires=expiry_of(role, issued),
-            unrecognized_fields={"issued": stamp(issued)}, **content,
+            unrecognized_fields={"issued": stamp(issued), "rootVersion": self.version("root")}, **content,
         )  # fmt: skip
         self._save_draft(role, Metadata(signed))
 

@@ -46,7 +46,7 @@ def report(repository: Repository, output: Output, warn_days: int = WARN_DAYS) -
     for line in warnings:
         err().print(f"warning: {line}", markup=False)
     if warnings and not waiting:
-        next_step(f"hybrid trust renew {repository.folder}")
+        next_step(f"hybrid trust renew {repository.folder} --within {warn_days}")
     if waiting:
         next_step(f"hybrid trust sign {repository.folder} --keys DIR, or --request FILE")
     return bool(warnings)

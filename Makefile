@@ -50,7 +50,7 @@ debian:  ## Install the Debian packages that some tests need (as root).
 locks:  ## Resolve both locks anew.
 	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    --constraint locks/edge-pins.txt --override locks/without-torch.txt --extra site --extra deliver --extra models \
-	    --extra cluster --extra dev pyproject.toml locks/torch-needs.in -o locks/workshop.txt
+	    --extra cluster --extra card --extra dev pyproject.toml locks/torch-needs.in -o locks/workshop.txt
 	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    --constraint locks/workshop.txt --override locks/edge-overrides.txt locks/edge.in -o locks/edge.txt
 
@@ -69,6 +69,24 @@ build/wheelhouse/ready: $(VENV)/ready locks/edge.txt
 	rm -rf build/wheelhouse && mkdir -p build/wheelhouse
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary=:all: \
 	    -r locks/edge.txt -d build/wheelhouse
+	touch $@
+
+# The wheels of the edge lock for sites of another architecture than this machine's: build/wheelhouse-aarch64/ready.
+build/wheelhouse-%/ready: $(VENV)/ready locks/edge.txt
+	rm -rf build/wheelhouse-$* && mkdir -p build/wheelhouse-$*
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary=:all: \
+	    --implementation cp --python-version 3.11 --abi cp311 --abi abi3 --abi none $(foreach v,5 12 17 24 26 27 28 31 34, \
+	    --platform manylinux_2_$(v)_$*) --platform manylinux2014_$* --platform any -r locks/edge.txt -d build/wheelhouse-$*
+	touch $@
+
+# Python from Debian's packages, for a seed to a box that has none: build/python-x86_64/ready, build/python-aarch64/ready.
+# apt checks them against Debian's signatures; another architecture must be known to dpkg (dpkg --add-architecture arm64).
+DEBIAN_x86_64 := amd64
+DEBIAN_aarch64 := arm64
+build/python-%/ready: locks/python-on-board.txt
+	rm -rf build/python-$* && mkdir -p build/python-$*
+	rm -rf build/python-$* && mkdir -p build/python-$*
+	cd build/python-$* && apt-get download -qq $$(sed 's/$$/:$(DEBIAN_$*)/' ../../locks/python-on-board.txt)
 	touch $@
 
 clean:  ## Remove everything that was built here.

@@ -29,6 +29,7 @@ _LINE = re.compile(rf"([0-9a-f]{{64}})  ({_FIXED}|wheels/[\w.+-]+\.whl|python/[\
 SCRIPT = Path(__file__).with_name("INSTALL.sh")
 CPU = {"x86_64": ("ssse3", "sse4_2", "popcnt"), "aarch64": ("asimd",)}
 """What numpy's and onnxruntime's wheels ask of a processor before they look closer."""
+DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
 SPARE_BYTES = 32 * 1024 * 1024
 _AGAIN = "do not use this seed; ask headquarters for it and its card again"
 
@@ -87,6 +88,11 @@ def _needs(files: Mapping[str, Path]) -> str:
     glibc, python = wheel_files.needs_of(wheels)
     python = python or f"cp{sys.version_info.major}{sys.version_info.minor}"
     arch = wheel_files.arch_of(wheels)
+    others = {name for ours, name in DEBIAN.items() if ours != arch}
+    foreign = [path.name for path in files.values() if path.stem.rpartition("_")[2] in others]
+    if arch and foreign:
+        raise InputError("PYTHON", f"{foreign[0]} is not for {arch}, as the wheels are",
+                         advice="packages and wheels of one architecture")  # fmt: skip
     lines = [("arch", arch), ("glibc", glibc), ("python", python), *(("cpu", one) for one in CPU.get(arch or "", ()))]
     packed = sum(path.stat().st_size for path in files.values())
     room = packed + 5 * sum(path.stat().st_size for path in files.values() if path.suffix == ".deb")

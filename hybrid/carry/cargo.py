@@ -161,6 +161,8 @@ def collect(
     site = next((s for s in fleet.of(Site) if s.name == site_name), None)
     if site is None or site.spec.location is None or not site.spec.hardware:
         raise InputError(f"{site_name}: no such site with location and hardware", advice="hybrid validate FLEET")
+    wheels = tuple(wheels)
+    _require_arch(wheels, site.spec.hardware[0].arch)
     placed = placed_at(plan, {p.name: p for p in fleet.of(Pipeline)}, site_name)
     models, stores = {m.name: m for m in fleet.of(Model)}, {k.name: k for k in fleet.of(Knowledge)}
     files: dict[str, Path] = {}
@@ -171,8 +173,20 @@ def collect(
     return Cargo(
         site=site_name, jurisdiction=str(site.spec.location), arch=site.spec.hardware[0].arch, plan_digest=plan_digest,
         policy_digest=policy_digest(fleet), table=compile_table(plan, fleet, site_name),
-        files=files | policy_files(fleet), wheels=tuple(wheels), keys=tuple(keys), **knobs,
+        files=files | policy_files(fleet), wheels=wheels, keys=tuple(keys), **knobs,
     )  # fmt: skip
+
+
+def _require_arch(wheels: tuple[Path, ...], arch: str) -> None:
+    """Refuse wheels for another machine than the site's, before they travel to where nothing else is."""
+    from bundles.wheels import arch_of
+
+    found = arch_of(list(wheels))
+    if found not in (None, arch):
+        raise InputError(
+            f"the wheels are for {found}, the site's hardware is {arch}",
+            advice=f"make build/wheelhouse-{arch}/ready, then --wheelhouse build/wheelhouse-{arch}",
+        )
 
 
 def _entries(workload: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

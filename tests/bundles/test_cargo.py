@@ -108,3 +108,12 @@ def test_a_document_that_was_slipped_in(fleet: Fleet) -> None:
 def test_a_site_that_is_not_there(fleet: Fleet) -> None:
     with pytest.raises(InputError, match="no such site"):
         collect(fleet, a_plan(fleet), "", "clinic-nowhere", workshop=Path(), compile_table=lambda *_: {})
+
+
+def test_wheels_for_another_machine_than_the_sites(fleet: Fleet, tmp_path: Path) -> None:
+    """Headquarters builds on x86_64 for a site on aarch64: its own wheelhouse would not run there."""
+    built = tmp_path / "numpy-2.4.6-cp311-cp311-manylinux_2_28_aarch64.whl"
+    with pytest.raises(InputError, match="for aarch64, the site's hardware is x86_64") as caught:
+        collect(fleet, a_plan(fleet), "", SITE, workshop=tmp_path / "models", compile_table=lambda *_: {},
+                wheels=[built])  # fmt: skip
+    assert "build/wheelhouse-x86_64" in caught.value.advice

@@ -38,7 +38,7 @@ def exact(number: float) -> Fraction:
     return Fraction(str(number))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Volume:
     """What flows and stages of a graph carry at a rate of requests per second: exactly, and as a plan's floats."""
 

@@ -15,14 +15,15 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
-from placement.check.audit import Audit, Run, exact
-from placement.check.document import Outline, Places
+from placement.check.audit import Audit, Run, Volume, exact
+from placement.check.document import Outline, Places, StageKind
 from placement.check.graph import Flow, Graph
+from placement.check.labels import Labels
 from placement.check.latency import HERE, Timing, stage_time, timing_of
 from placement.check.load import Demand, Portion, Share, Traffic
 from placement.check.recent import Recent
 from placement.check.result import Finding
-from placement.pipeline import Pipeline
+from placement.pipeline import Pipeline, Stage
 from sites.data import Label
 
 RunCheck = Callable[[Audit, Run], Iterator[Finding]]
@@ -76,6 +77,8 @@ class Classes:
         self._shapes: Recent[tuple[object, ...], Shape] = Recent(MOST_CLASSES)
         self._shares: dict[tuple[object, ...], Share] = {}
         self._traffic: dict[Fraction, Traffic] = {}
+        self._asked: dict[tuple[Volume, Labels, StageKind], Share] = {}
+        self._sent: dict[tuple[Volume, Flow], Traffic] = {}
         self._timings: dict[tuple[object, ...], Timing] = {}
         self._portions: dict[tuple[object, ...], Portion] = {}
 
@@ -130,17 +133,29 @@ class Classes:
         for kind, place in outline.stages:
             stage = run.graph.stages.get(kind.stage)
             if stage and kind.model is not None and kind.variant is not None and kind.hardware is not None:
-                rate, shared = run.volume.stages[kind.stage], stage.state == "shared"
-                use = (shared, run.pipeline.metadata.tenant, run.labels.of(kind.stage) if shared else ())
-                pool = (kind.model, kind.variant, kind.hardware, kind.partition)
-                found = (pool, rate, rate / exact(run.pipeline.spec.utilisation), stage.knowledge, use)
-                yield place, self._shares.setdefault(found, Share(*found, float(rate), float(found[2])))
+                key = (run.volume, run.labels, kind)
+                if key not in self._asked:
+                    pool = (kind.model, kind.variant, kind.hardware, kind.partition)
+                    self._asked[key] = self._share(run, stage, pool)
+                yield place, self._asked[key]
+
+    def _share(self, run: Run, stage: Stage, pool: tuple[str, str, str, str]) -> Share:
+        """Return what a stage asks of its pool: one and the same for all that ask the like."""
+        rate, shared = run.volume.stages[stage.name], stage.state == "shared"
+        use = (shared, run.pipeline.metadata.tenant, run.labels.of(stage.name) if shared else ())
+        found = (pool, rate, rate / exact(run.pipeline.spec.utilisation), stage.knowledge, use)
+        return self._shares.setdefault(found, Share(*found, float(rate), float(found[2])))
 
     def _traffic_of(self, run: Run, outline: Outline) -> Iterator[tuple[int, int, Traffic]]:
         for flow, _, _, route in _primary(run, outline):
-            bits = run.volume.rates[flow] * run.volume.sizes[flow] * 8
-            for a, b in pairwise(route):
-                yield a, b, self._traffic.setdefault(bits, Traffic(bits, float(bits * 3600 / (8 * 10**9))))
+            if len(route) > 1:
+                key = (run.volume, flow)
+                if key not in self._sent:
+                    bits = run.volume.rates[flow] * run.volume.sizes[flow] * 8
+                    traffic = Traffic(bits, float(bits * 3600 / (8 * 10**9)))
+                    self._sent[key] = self._traffic.setdefault(bits, traffic)
+                for a, b in pairwise(route):
+                    yield a, b, self._sent[key]
 
     def _portions_of(self, run: Run, outline: Outline) -> Iterator[tuple[int, Portion]]:
         under = {rule.stage for rule in run.pipeline.spec.spread}

@@ -83,7 +83,7 @@ class Reader:
         """Return a workload of its text or its fields. Raises PlacementError naming the first field that is wrong."""
         if not isinstance(found, bytes):
             return self._read(self._workload, found, WorkloadText, "workloads")
-        own = _OWN.search(found)
+        own = _OWN.search(found, max(found.rfind(b'"costPerHour":'), 0))
         if own is None or (origin := own[4].decode()) in self._words or b'"%b":' % own[4] in found:
             return self._read(self._workload, self._texts.parse(WORKLOAD + found + b"}"), WorkloadText, "workloads")
         ours, mark = own[4], self._texts.secret.encode()

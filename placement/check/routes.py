@@ -3,7 +3,8 @@
 Two things keep this linear in the plan. The shortest of all routes, where every hop of it is permitted, is the shortest
 permitted one: so the law is asked about one route, and hops are searched under it only where that route is refused.
 And of the two ends of a link one lies in the *cover*: a site outside has all its neighbours inside, so its routes are
-one hop and then its neighbour's; searches start in the cover alone, are shared, and stop where they have been asked to.
+one hop and then its neighbour's. Searches go from one site of the cover to the next, directly or by one site outside;
+they are shared, and stop where they have been asked to.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ Open = Callable[[str, str], bool]
 Length = tuple[int, int, Route]
 """Round trip in microseconds, scaled price per GB, and the sites: routes are compared in this order."""
 
+Trunks = Mapping[str, tuple[tuple[str, tuple[Length, ...]], ...]]
+"""From each site of the cover: the next ones of it, each with all ways there, the best first."""
+
 NOTHING: Lost = frozenset()
 NO_ROUTE: Route = ()
 
@@ -50,24 +54,27 @@ class Measure:
 
 
 class Search:
-    """The best routes from one site, found as far as they are asked for."""
+    """The best routes from one site of the cover to the others, found as far as they are asked for."""
 
-    def __init__(self, start: str, snapshot: Snapshot, is_open: Open) -> None:
-        self._snapshot, self._open = snapshot, is_open
+    def __init__(self, start: str, trunks: Trunks, is_open: Open) -> None:
+        self._trunks, self._open = trunks, is_open
         self._waiting: list[Length] = [(0, 0, (start,))]
         self._settled: dict[str, Length] = {}
 
     def to(self, target: str) -> Length | None:
-        """Return the best route to a site, or None."""
+        """Return the best route to a site of the cover, or None."""
         while target not in self._settled and self._waiting:
             rtt, price, route = length = heapq.heappop(self._waiting)
             here = route[-1]
             if here in self._settled:
                 continue
             self._settled[here] = length
-            for there, more, costs in self._snapshot.wires.get(here, ()):
-                if there not in self._settled and self._open(here, there):
-                    heapq.heappush(self._waiting, (rtt + more, price + costs, (*route, there)))
+            for there, ways in self._trunks.get(here, ()):
+                if there not in self._settled:
+                    for more, costs, path in ways:
+                        if self._open(here, path[0]) and (len(path) == 1 or self._open(path[0], there)):
+                            heapq.heappush(self._waiting, (rtt + more, price + costs, route + path))
+                            break
         return self._settled.get(target)
 
 
@@ -110,7 +117,7 @@ class Routes:
             lost: what the route must do without.
         """
         if source == target:
-            return None if source in lost else (source,)
+            return None if lost == {source} else (source,)
         route = self._shortest(source, target, waits)
         if route is None or (not passes(route, lost) and self._permitted_all(label, route, origin)):
             return route
@@ -143,19 +150,25 @@ class Routes:
 
     def _from(self, source: str, target: str, is_open: Open, key: tuple[object, ...]) -> Route | None:
         """Return the best route over open hops; `key` names which hops these are."""
-        if source in self._cover:
-            found = self._search(source, is_open, key).to(target)
-            return found[2] if found else None
+        before, after = ends = [() if end in self._cover else (end,) for end in (source, target)]
         lengths: list[Length] = []
-        for there, rtt, price in self._snapshot.wires.get(source, ()):
-            onward = self._search(there, is_open, key).to(target) if is_open(source, there) else None
-            if onward and source not in onward[2]:
-                lengths.append((onward[0] + rtt, onward[1] + price, (source, *onward[2])))
+        for door, rtt, price in self._doors(source, is_open):
+            search = self._search(door, is_open, key)
+            for last, more, costs in self._doors(target, is_open):
+                onward = search.to(last)
+                if onward and not any(end[0] in onward[2] for end in ends if end):
+                    lengths.append((rtt + onward[0] + more, price + onward[1] + costs, before + onward[2] + after))
         return min(lengths)[2] if lengths else None
+
+    def _doors(self, end: str, is_open: Open) -> tuple[tuple[str, int, int], ...] | list[tuple[str, int, int]]:
+        """Return where a route enters or leaves the cover, with the round trip and price of getting there."""
+        if end in self._cover:
+            return ((end, 0, 0),)
+        return [wire for wire in self._snapshot.wires.get(end, ()) if is_open(end, wire[0])]
 
     def _search(self, start: str, is_open: Open, key: tuple[object, ...]) -> Search:
         whole = (start, *key)
-        return self._searches.get(whole) or self._searches.put(whole, Search(start, self._snapshot, is_open))
+        return self._searches.get(whole) or self._searches.put(whole, Search(start, self._trunks, is_open))
 
     @cached_property
     def _cover(self) -> frozenset[str]:
@@ -166,6 +179,25 @@ class Routes:
             free = not link.rtt and not link.price.amount
             found |= ends if free else {max(ends, key=lambda name: (len(degree[name]), name))}
         return frozenset(found)
+
+    @cached_property
+    def _trunks(self) -> Trunks:
+        """From each site of the cover to others of it: directly, or by one site outside; the best way first."""
+        wires, cover = self._snapshot.wires, self._cover
+        found: dict[str, dict[str, list[Length]]] = {name: {} for name in cover}
+        for here in cover:
+            for there, rtt, price in wires[here]:
+                if there in cover:
+                    found[here].setdefault(there, []).append((rtt, price, (there,)))
+                    continue
+                for beyond, more, costs in wires[there]:
+                    if beyond != here:
+                        way = (rtt + more, price + costs, (there, beyond))
+                        found[here].setdefault(beyond, []).append(way)
+        return {
+            here: tuple((there, tuple(sorted(ways))) for there, ways in sorted(others.items()))
+            for here, others in found.items()
+        }  # fmt: skip
 
     def _connected(self, a: str, b: str) -> bool:
         return not self.intermittent(a, b)

@@ -139,3 +139,13 @@ def test_a_box_is_provisioned_and_a_second_run_changes_nothing(host: Host, tmp_p
     assert (
         host.shell("stat -c %U /var/lib/hybrid/store /var/lib/hybrid/identity/enrolment.json").split() == ["root"] * 2
     )
+    assert host.shell("systemctl is-active hybrid-time.timer").strip() == "active"
+    before, signed = status["stateSequence"], status["evidence"]
+    host.shell("systemctl restart hybrid-site")  # saves at the stop, and again at the start
+    host.shell("systemctl start hybrid-time.service")
+    later = json.loads(host.shell("hybrid site status --output json"))
+    assert later["stateSequence"] >= before + 3
+    assert later["evidence"] > signed
+    assert "nothing leaves this site" not in host.shell("journalctl -u hybrid-site --no-pager")
+    receipt = json.loads(host.shell("hybrid site receipt --output json"))
+    assert (receipt["serving"]["release"], receipt["evidence"]) == (1, "holds")

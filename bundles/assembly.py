@@ -25,7 +25,7 @@ from bundles.numbering import BuildRecord, numbered
 from bundles.store import sync_tree
 from bundles.trust.drafting import signed_target
 from bundles.trust.repository import Repository
-from bundles.trust.stock import CryptoSigner, TargetFile
+from bundles.trust.stock import Signer, TargetFile
 from bundles.wrapper import DELTA, DELTA_BODY, bundle_wrapper, is_whole, loose_blobs
 
 _SUFFIXES = {".onnx": oci.MODEL_WEIGHT, ".safetensors": oci.MODEL_WEIGHT, ".bin": oci.MODEL_WEIGHT}
@@ -79,7 +79,7 @@ class Built:
 
 
 def assemble(
-    cargo: Cargo, repository: Repository, out: Path, *, issued: datetime, signers: Iterable[CryptoSigner] = (),
+    cargo: Cargo, repository: Repository, out: Path, *, issued: datetime, signers: Iterable[Signer] = (),
     advance: Callable[[float], None] | None = None,
 ) -> Built:  # fmt: skip
     """Build `cargo` into the folder `out`, or draft what custodians must sign first.
@@ -110,7 +110,7 @@ def assemble(
 
 
 def _build(
-    cargo: Cargo, repository: Repository, blobs: Blobs, issued: datetime, signers: list[CryptoSigner],
+    cargo: Cargo, repository: Repository, blobs: Blobs, issued: datetime, signers: list[Signer],
     advance: Callable[[float], None] | None,
 ) -> tuple[Built, list[oci.Descriptor]]:  # fmt: skip
     files, components, entries = _components(cargo, blobs, advance)

@@ -19,7 +19,7 @@ from bundles.recovery.order import (
 from bundles.trust.metadata import quorum_of, recovery_keys, recovery_signers
 from bundles.trust.quorum import missing_recovery
 from bundles.trust.repository import Repository
-from bundles.trust.stock import CryptoSigner, Metadata, Root
+from bundles.trust.stock import Metadata, Root, Signer
 
 
 def draft(challenge: Challenge, repository: Repository, issued: datetime, floor: OrderedFloor) -> RecoveryOrder:
@@ -41,7 +41,7 @@ def draft(challenge: Challenge, repository: Repository, issued: datetime, floor:
     return RecoveryOrder(whom=challenge.whom, issued=stamp(issued), floor=floor)
 
 
-def sign(order: RecoveryOrder, signers: Iterable[CryptoSigner], custodian: str) -> OrderSignatures:
+def sign(order: RecoveryOrder, signers: Iterable[Signer], custodian: str) -> OrderSignatures:
     """Return one recovery custodian's signatures on `order`."""
     made = [signer.sign(order.payload()) for signer in signers]
     return OrderSignatures(

@@ -13,7 +13,7 @@ from bundles.errors import TrustError
 from bundles.trust.keys import Keyring
 from bundles.trust.metadata import quorum_of
 from bundles.trust.quorum import Quorum, missing
-from bundles.trust.stock import CryptoSigner, Key, Metadata, Root, Signature, Targets, UnverifiedSignatureError
+from bundles.trust.stock import Key, Metadata, Root, Signature, Signer, Targets, UnverifiedSignatureError
 
 Parents = list[Root | Targets]
 
@@ -23,7 +23,7 @@ def able(role: str, parents: Parents) -> dict[str, Key]:
     return {k: keys_of(p)[k] for p in parents for k in p.get_delegated_role(role).keyids if k in keys_of(p)}
 
 
-def sign(found: Metadata[Any], role: str, parents: Parents, signers: Iterable[CryptoSigner]) -> list[str]:
+def sign(found: Metadata[Any], role: str, parents: Parents, signers: Iterable[Signer]) -> list[str]:
     """Sign with those of `signers` that may; return their key ids."""
     allowed, done = able(role, parents), []
     for signer in signers:

@@ -29,9 +29,9 @@ from bundles.trust.expiry import ExpiryPolicy
 from bundles.trust.quorum import Quorum, needs_compliance
 from bundles.trust.staff import RepositoryRecord, Staff
 from bundles.trust.stock import (
-    CryptoSigner,
     Metadata,
     MetaFile,
+    Signer,
     Snapshot,
     TargetFile,
     Targets,
@@ -246,7 +246,7 @@ class Repository:
         found = self.published(role)
         return dict(found.signed.targets) if found else {}
 
-    def sign(self, signers: Iterable[CryptoSigner]) -> dict[str, list[str]]:
+    def sign(self, signers: Iterable[Signer]) -> dict[str, list[str]]:
         """Sign every draft with those of `signers` that may; return role -> key ids that signed."""
         done, hands = {}, list(signers)
         for role in self.drafts():

@@ -9,7 +9,7 @@ from bundles.errors import InputError
 from bundles.trust.changes import changes
 from bundles.trust.keys import Environment
 from bundles.trust.repository import Anything, Repository
-from bundles.trust.stock import CryptoSigner, encode_canonical
+from bundles.trust.stock import Signer, encode_canonical
 
 REQUEST_CAP = 32 * 1024 * 1024
 
@@ -79,7 +79,7 @@ def _signed(found: Anything | None) -> dict[str, Any] | None:
     return parse(found.to_bytes(), what="metadata")["signed"] if found is not None else None
 
 
-def answer(request: SigningRequest, signers: list[CryptoSigner], custodian: str) -> Signatures:
+def answer(request: SigningRequest, signers: list[Signer], custodian: str) -> Signatures:
     """Return the custodian's signatures: on every role that these keys may sign."""
     made = []
     for item in request.roles:

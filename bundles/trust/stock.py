@@ -12,6 +12,7 @@ from securesystemslib.signer import (  # type: ignore[attr-defined]
     CryptoSigner,
     Key,
     Signature,
+    Signer,
     SSlibKey,
 )
 from tuf.api.exceptions import ExpiredMetadataError, LengthOrHashMismatchError, RepositoryError
@@ -47,6 +48,7 @@ __all__ = [
     "SSlibKey",
     "Signature",
     "Signed",
+    "Signer",
     "Snapshot",
     "TargetFile",
     "Targets",

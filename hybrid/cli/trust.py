@@ -11,7 +11,7 @@ import typer
 
 from hybrid.cli import card, orders, trust_signing, trust_status
 from hybrid.cli.console import Output, OutputOption, emit, next_step, out, table
-from hybrid.cli.custody import KeysOption, PassphraseOption, passphrase_from
+from hybrid.cli.custody import KeysOption, PassphraseOption, PinOption, passphrase_from, pin_from
 from hybrid.cli.trust_signing import sign_here
 from hybrid.cli.trust_status import report
 
@@ -53,12 +53,15 @@ def add_key(
     duty: Annotated[str, typer.Option(help="release, compliance or recovery.")] = "release",
     profile: ProfileOption = None,
     demo: Annotated[bool, typer.Option("--demo", help="Mark the keys as demo: production boxes refuse them.")] = False,
+    token: Annotated[str, typer.Option(help="Label of a PKCS#11 token that is to hold what it can.")] = "",
+    module: Annotated[str, typer.Option(help="The token's PKCS#11 module, e.g. /usr/lib/softhsm/libsofthsm2.so.")] = "",
     passphrase_file: PassphraseOption = None,
+    pin_file: PinOption = None,
     dry_run: DryRun = False,
     output: OutputOption = Output.text,
 ) -> None:
-    """Make one custodian's keys, one per family, encrypted; only public.json leaves this machine."""
-    from bundles.trust.custody import make_keys
+    """Make one custodian's keys, one per family, encrypted or on a token; only public.json leaves this machine."""
+    from bundles.trust.custody import Token, families, make_keys
     from bundles.trust.keys import DUTIES
     from hybrid.errors import InputError
 
@@ -68,12 +71,15 @@ def add_key(
     if dry_run:
         out().print(f"would make {duty} keys of profile {chosen} for {custodian} in {folder}", markup=False)
         return
+    if bool(token) != bool(module):
+        raise InputError("--token and --module belong together", advice="name both, or neither")
     passphrase = passphrase_from(passphrase_file, new=True)
-    made = make_keys(folder, custodian, duty, passphrase, demo=demo, profile=chosen)
+    where = Token(module, token, pin_from(pin_file)) if token else None
+    made = make_keys(folder, custodian, duty, passphrase, demo=demo, profile=chosen, token=where)
     ids = {key.unrecognized_fields["family"]: key.keyid for key in made.tuf_keys()}
     data = {
         "custodian": custodian, "duty": duty, "environment": made.environment, "profile": chosen, "keys": ids,
-        "public": str(folder / "public.json"),
+        "onToken": [family for family, held in families(folder).items() if held], "public": str(folder / "public.json"),
     }  # fmt: skip
     emit(output, data, lambda: table(f"{custodian} ({duty}, {made.environment})", ("family", "key id"), ids.items()))
     next_step(f"bring {folder / 'public.json'} to headquarters: hybrid trust init TRUST --custodian FILE ...")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybrid.cli.console import Output, OutputOption, emit, err, next_step, out, table
-from hybrid.cli.custody import KeysOption, PassphraseOption, signers_from
+from hybrid.cli.custody import KeysOption, PassphraseOption, PinOption, signers_from
 from hybrid.cli.orders import kind_of, sign_order
 from hybrid.cli.trust_status import report
 
@@ -26,6 +26,7 @@ def sign(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before signing a request.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Sign although these keys signed otherwise before.")] = False,
     passphrase_file: PassphraseOption = None,
+    pin_file: PinOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing.")] = False,
     output: OutputOption = Output.text,
 ) -> None:
@@ -34,7 +35,7 @@ def sign(
         sign_order(what, keys, to, yes, passphrase_file, dry_run, output)
         return
     if what.is_file():
-        _sign_request(what, keys, to, yes, again, passphrase_file, dry_run, output)
+        _sign_request(what, keys, to, yes, again, (passphrase_file, pin_file), dry_run, output)
         return
     from bundles.trust.repository import Repository
 
@@ -44,14 +45,14 @@ def sign(
         return
     if not dry_run:
         _add_signatures(repository, add or [])
-        sign_here(repository, keys, passphrase_file)
+        sign_here(repository, keys, passphrase_file, pin_file)
     report(repository, output)
 
 
-def sign_here(repository: Repository, keys: Path | None, passphrase: Path | None) -> None:
+def sign_here(repository: Repository, keys: Path | None, passphrase: Path | None, pin: Path | None = None) -> None:
     """Sign every draft with the keys in `keys`, if any, and publish if that was all that lacked."""
     if keys is not None:
-        repository.sign(signers_from(keys, passphrase))
+        repository.sign(signers_from(keys, passphrase, pin))
     repository.publish()
 
 
@@ -88,8 +89,8 @@ def _show(request: SigningRequest, digest: str) -> None:
 
 
 def _sign_request(
-    file: Path, keys: Path | None, to: Path | None, yes: bool, again: bool, passphrase: Path | None, dry_run: bool,
-    output: Output,
+    file: Path, keys: Path | None, to: Path | None, yes: bool, again: bool, secrets: tuple[Path | None, Path | None],
+    dry_run: bool, output: Output,
 ) -> None:  # fmt: skip
     from bundles.document import canonical, digest, plain
     from bundles.store import write_durably
@@ -113,7 +114,7 @@ def _sign_request(
         return
     if not yes:
         typer.confirm("Have you compared the digest with headquarters, and sign?", abort=True, err=True)
-    made = answer(request, signers_from(keys, passphrase), person.custodian)
+    made = answer(request, signers_from(keys, *secrets), person.custodian)
     note(keys, request, {item.role for item in made.signatures})
     write_durably(to, canonical(made))
     text = f"{to}: {len(made.signatures)} signatures of {person.custodian} on {digest(data)}"

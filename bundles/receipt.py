@@ -139,6 +139,8 @@ def issue(
     with release.locked(here.box):
         here = standing(here.box.root, here.reading, here.state.machine)
         last, key = last_kept(here.box, here.state.receipt), _key(here.box)
+        for left in folder_of(here.box).glob(".*.part"):
+            left.unlink()
         said = {"health": health, "evidence": evidence, "failed": failed, "keyid": key_id(key.public_key())}
         made = _draft(here, last).model_copy(update=said)
         made = made.model_copy(update={"signature": key.sign(made.payload).hex()})

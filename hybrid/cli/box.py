@@ -1,23 +1,17 @@
-"""`hybrid site status | keep-time | receipt`: what a box keeps in mind and says of itself; whose box a door opens."""
+"""`hybrid site status | keep-time`: what a box keeps in mind, and whose box the doors of `hybrid site` open."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bundles.layout import Box
-from hybrid.cli.console import TRUST_BROKEN, Output, OutputOption, emit, err, fail, next_step, out, table
+from hybrid.cli.console import TRUST_BROKEN, Output, OutputOption, emit, err, fail, out, table
 
 if TYPE_CHECKING:
     from bundles.install import Standing
-    from bundles.receipt import Evidence, Health, Receipt
-    from bundles.recovery.order import RecoveryOrder
-    from bundles.recovery.rebuilding import Damaged
     from bundles.release import Release
     from bundles.trust.state import LogHead
 
@@ -64,163 +58,6 @@ def _freshness(here: Standing, release: Release) -> dict[str, Any]:
 
 def _shown(value: object) -> object:
     return "-" if value is None or value == {} else value
-
-
-def recover(
-    order: Annotated[Path | None, typer.Argument(help="The sealed order that came from headquarters.")] = None,
-    challenge: Annotated[
-        Path | None, typer.Option("--challenge", help="Ask headquarters for an order: write a fresh challenge here.")
-    ] = None,
-    root: RootOption = ROOT,
-    dry_run: DryRun = False,
-    output: OutputOption = Output.text,
-) -> None:
-    """Mend a box that lost its anti-rollback state: ask with --challenge FILE, then obey the order that answers it."""
-    from bundles.recovery.obeying import damaged
-    from bundles.trust.state import machine_id
-    from hybrid.errors import InputError
-
-    if (order is None) == (challenge is None):
-        raise InputError("either an order or --challenge FILE", advice="hybrid site recover --challenge FILE")
-    here = damaged(root, machine_id())
-    if challenge is not None:
-        _ask(here, challenge, dry_run, output)
-    elif order is not None:
-        _obey(here, order, dry_run, output)
-
-
-def _ask(here: Damaged, file: Path, dry_run: bool, output: Output) -> None:
-    from bundles.document import canonical, digest, plain
-    from bundles.enrolment import grouped
-    from bundles.recovery.obeying import challenge as ask
-    from bundles.store import write_durably
-
-    if dry_run:
-        emit(output, {"floor": plain(here.floor), "done": False},
-             lambda: out().print(f"would write a challenge to {file}", markup=False))  # fmt: skip
-        return
-    made = ask(here)
-    write_durably(file, canonical(made))
-    data = plain(made) | {"file": str(file), "digest": digest(canonical(made)), "done": True}
-    lines = [f"challenge of {made.whom.box_id} ({made.why or 'its state is whole'}): {file}",
-             f"digest {grouped(data['digest'].removeprefix('sha256:'))}"]  # fmt: skip
-    emit(output, data, lambda: out().print("\n".join(lines), markup=False))
-    next_step("bring it home and read its digest out by telephone; a later challenge ends this one")
-
-
-def _obey(here: Damaged, file: Path, dry_run: bool, output: Output) -> None:
-    from bundles.document import read
-    from bundles.recovery.obeying import check, obey
-    from bundles.recovery.order import SealedOrder
-    from bundles.trust.clock import read_clock
-
-    sealed = read(SealedOrder, file.read_bytes(), what=str(file))
-    if dry_run:
-        check(here, sealed)
-        emit(output, {"done": False}, lambda: out().print("the order holds; it would be obeyed", markup=False))
-        return
-    let_the_service_read()
-    state = obey(here, sealed, read_clock(), _log_here(here, sealed.order))
-    data = {
-        "boxId": state.box_id, "versions": state.versions, "minSecurityVersion": state.min_security_version,
-        "release": state.installed.number if state.installed else None,
-        "receipt": state.receipt.counter if state.receipt else 0, "evidence": state.log.size if state.log else 0,
-        "sequence": state.sequence, "done": True,
-    }  # fmt: skip
-    emit(output, data, lambda: out().print(f"{state.box_id} remembers again; the order is used up", markup=False))
-    next_step("hybrid site status; then hybrid site receipt --to DIR, for headquarters")
-
-
-def _log_here(here: Damaged, order: RecoveryOrder) -> LogHead | None:
-    """Return the head of the log as it lies here; one that does not hold is none where the order lets it begin anew."""
-    from hybrid.errors import EvidenceError
-    from hybrid.evidence.head import begun
-
-    try:
-        return begun(here.box, here.enrolment.site)
-    except EvidenceError:
-        if order.floor.log_size != 0:
-            raise
-        return None
-
-
-def receipt(
-    to: Annotated[
-        Path | None, typer.Option("--to", help="Write every receipt of this box here too: a folder on the stick.")
-    ] = None,
-    root: RootOption = ROOT,
-    output: OutputOption = Output.text,
-) -> None:
-    """Sign a receipt: who this box is, what serves, how far its evidence reaches. It goes home on the stick."""
-    from bundles.document import plain
-    from bundles.receipt import carry
-
-    let_the_service_read()
-    made = sign_receipt(root)
-    written = carry(Box(root), to) if to else []
-    serves = f"release {made.serving.release}" if made.serving else "nothing"
-    line = f"receipt {made.counter} of {made.box_id}: {serves} serves, {made.at}"
-    emit(output, plain(made) | {"written": [str(path) for path in written]}, lambda: out().print(line, markup=False))
-    next_step("bring it home: hybrid receipt verify FILES --trust TRUST" if to else "hybrid site receipt --to DIR")
-
-
-def sign_receipt(root: Path, health: Health = "unchecked", *, failed: str | None = None) -> Receipt:
-    """Save time and log head, then sign the next receipt of the box under `root`."""
-    from bundles.install import keep_time as keep
-    from bundles.receipt import issue
-    from hybrid.errors import EvidenceError
-
-    here, head = standing_of(root), None
-    evidence: Evidence = "holds"
-    try:
-        head = log_head(here)
-    except EvidenceError as error:
-        evidence = "broken"
-        fail(str(error), advice=error.advice)
-    keep(here, head)
-    return issue(here, health, evidence=evidence, failed=failed)
-
-
-@contextmanager
-def receipted(root: Path, medium: Path, *, asked: bool) -> Iterator[list[str]]:
-    """Leave a receipt of the install in the body: of what serves after it, or that the new release failed.
-
-    The body adds the digest of the bundle to the list that it gets; `asked` says that the release is asked after the
-    switch. A receipt that cannot be signed or written never undoes an install; it is said, and exit code and release
-    stay.
-    """
-    from bundles.errors import BundleError
-    from bundles.release import current_number
-
-    seen: list[str] = []
-    try:
-        yield seen
-    except BundleError as error:
-        if error.code == "HEALTH":
-            left: Health = "withdrawn" if current_number(Box(root)) is None else "rolled-back"
-            leave_receipt(root, medium, left, failed=seen[-1])
-        raise
-    leave_receipt(root, medium, "serves" if asked else "unchecked")
-
-
-def leave_receipt(root: Path, medium: Path, health: Health, *, failed: str | None = None) -> Path | None:
-    """Sign a receipt and write the box's receipts beside the bundle on its stick, into `receipts/`; return that folder.
-
-    None where nothing beside the bundle is on the stick (it is mounted itself), or where it takes nothing: the receipt
-    is kept on the box all the same.
-    """
-    from bundles.errors import BundleError
-    from bundles.receipt import carry
-
-    beside = None if medium.is_mount() else medium.resolve().parent / "receipts"
-    try:
-        sign_receipt(root, health, failed=failed)
-        if beside:
-            carry(Box(root), beside)
-    except (OSError, BundleError) as error:
-        fail(f"no receipt on the medium: {error}", advice="hybrid site receipt --to DIR")
-        return None
-    return beside
 
 
 def keep_time(root: RootOption = ROOT, output: OutputOption = Output.text) -> None:

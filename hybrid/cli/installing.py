@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid.cli.box import ROOT, DryRun, RootOption, let_the_service_read, receipted, standing_of
+from hybrid.cli.box import ROOT, DryRun, RootOption, let_the_service_read, standing_of
 from hybrid.cli.console import Output, OutputOption, emit, next_step, out, progress
 from hybrid.cli.media import asks_for
+from hybrid.cli.receipting import receipted
 
 if TYPE_CHECKING:
     from bundles.estimate import Estimate

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hybrid.cli import box, installing
+from hybrid.cli import box, installing, receipting, recovering
 from hybrid.cli.box import ROOT, DryRun, RootOption, standing_of
 from hybrid.cli.console import Output, OutputOption, emit, err, next_step, out
 
@@ -20,8 +20,8 @@ app.command()(installing.install)
 app.command()(installing.clean)
 app.command()(box.status)
 app.command("keep-time")(box.keep_time)
-app.command()(box.receipt)
-app.command()(box.recover)
+app.command()(receipting.receipt)
+app.command()(recovering.recover)
 
 
 @app.command()

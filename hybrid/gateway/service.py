@@ -11,7 +11,6 @@ import contextlib
 import ctypes
 import datetime as dt
 import gc
-import json
 import os
 import signal
 import time
@@ -36,6 +35,7 @@ from hybrid.gateway.ladder import Epoch, Receiver, Replays
 from hybrid.gateway.limits import Limits
 from hybrid.gateway.listening import listen, listen_unix, listening
 from hybrid.gateway.metrics import Metrics
+from hybrid.gateway.peers import read_peers
 from hybrid.gateway.protocols import dryrun, hop, oip, openai
 from hybrid.gateway.registry import Registry
 from hybrid.gateway.run import NoHops
@@ -43,7 +43,6 @@ from hybrid.gateway.table import Table
 from hybrid.gateway.tls import server_context
 from hybrid.gateway.transport import Transport
 
-PEERS = Path("gateway") / "peers.json"
 DISK_WAITERS = 8
 
 
@@ -221,20 +220,6 @@ def index_stores(release: Installed, table: Table) -> tuple[str, ...]:
             build_index(release, name, documents, knowledge=knowledge, model=model, variant=variant, label=label)
             made.append(name)
     return tuple(made)
-
-
-def read_peers(root: Path) -> dict[str, str]:
-    """Return site -> address from `gateway/peers.json`. Raises InputError when it is not such a file."""
-    path = root / PEERS
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON: {error}", advice='write {"dc-paris": "https://10.0.0.1:8471"}') from None
-    if not isinstance(found, dict) or not all(str(url).startswith("https://") for url in found.values()):
-        raise InputError(f"{path}: every peer needs an https:// address", advice="passports travel over TLS alone")
-    return {str(site): str(url) for site, url in found.items()}
 
 
 def _announce(address: str) -> None:

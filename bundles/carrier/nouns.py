@@ -58,15 +58,22 @@ class Span(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Fill `buffer` as far as the range reaches."""
-        view = memoryview(buffer).cast("B")[: self._left]
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next `size` bytes, or as many as are left; one copy, which matters where gigabytes are hashed."""
+        wanted = self._left if size < 0 else min(size, self._left)
         try:
-            count = os.preadv(self._handle, [view], self._at) if view else 0
+            data = os.pread(self._handle, wanted, self._at)
         except OSError as error:
             why = f"{self._name} cannot be read at byte {self._at}: {error.strerror}"
             raise refuse("READ", why, advice="push the medium in again and repeat; what was copied is kept") from None
-        self._at += count
-        self._left -= count
-        return count
+        self._at += len(data)
+        self._left -= len(data)
+        return data
 
     def close(self) -> None:
         """Let go of the handle, where it is this file's own."""

@@ -62,12 +62,13 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) 
     """Print a table on stdout; numbers are expected already formatted."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     shown = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:
-        shown.add_row(*(str(cell) for cell in row))
+        shown.add_row(*(Text(str(cell)) for cell in row))  # no markup: data may hold [brackets]
     out().print(shown)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from bundles.nouns import PlanKey
 from bundles.receipt import Receipt, carry, folder_of, issue, read_receipt
 from bundles.shipped import shipped
 from tests.support.bundles import SITE, ABox, BundleForge, FakeClock, Published
+from tests.support.killing import killed_at_each_write
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -192,6 +194,28 @@ def test_a_cut_between_receipt_and_state_uses_no_counter_twice(forge: BundleForg
     judged = at_headquarters(forge, kept_at(box))
     assert judged.findings == ()
     assert [one.counter for chain in judged.chains.values() for one in chain] == [1, 2, 3]
+
+
+def test_killed_at_every_write_of_a_receipt(forge: BundleForge, tmp_path: Path) -> None:
+    """kill -9 before each file that is opened for writing, renamed or removed: whatever was signed stays, the next
+    receipt continues it, and headquarters finds nothing wrong."""
+    box = a_box(forge)
+    signed(box)
+    counters = []
+
+    def sign(copy: ABox) -> Callable[[], object]:
+        here = copy.standing()
+        return lambda: issue(here)
+
+    for copy in killed_at_each_write(box, sign, tmp_path):
+        copy.clock.pass_(hours=1)
+        signed(copy)
+        assert at_headquarters(forge, kept_at(copy)).findings == ()
+        assert not list(copy.root.rglob("receipts/.*"))
+        counters.append(len(kept_at(copy)))
+    assert counters == sorted(counters)
+    assert (counters[0], counters[-1]) == (2, 3)
+    assert len(counters) >= 6
 
 
 def test_a_box_enrolled_again_begins_another_chain(forge: BundleForge) -> None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from bundles.document import canonical, read
 from bundles.errors import BundleError, GateError, InputError, StateError, TrustError
 from bundles.install import keep_time
 from bundles.recovery.drafting import draft, lacking, seal, sign
@@ -19,6 +14,7 @@ from bundles.recovery.obeying import challenge, damaged, obey
 from bundles.recovery.order import Challenge, OrderedFloor, SealedOrder
 from bundles.trust.state import LogHead, State
 from tests.support.bundles import PEOPLE, RECOVERY, SITE, ABox, BundleForge, refused
+from tests.support.killing import killed_at_each_write
 
 COPIES = ("state-a.json", "state-b.json")
 
@@ -250,57 +246,27 @@ def test_a_repository_without_recovery_custodians_drafts_no_order(tmp_path: Path
         draft(asked, forge.repository, forge.clock.now, floor_of(asked))
 
 
-KILL = """
-import os, signal, sys
-from pathlib import Path
-from bundles.document import read
-from bundles.recovery.obeying import damaged, obey
-from bundles.recovery.order import SealedOrder
-from tests.support.bundles import ABox, FakeClock
-root, order, when = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-calls, names = 0, ("open", "write", "fsync", "rename", "unlink", "mkdir")
-def count(event, args):
-    global calls
-    wanted = event == "open" and (args[2] or 0) & (os.O_WRONLY | os.O_RDWR) or event in ("os.rename", "os.remove")
-    if wanted:
-        calls += 1
-        if calls == when:
-            os.kill(os.getpid(), signal.SIGKILL)
-box = ABox(root, FakeClock())
-here, sealed = damaged(root, box.machine_id), read(SealedOrder, order.read_bytes(), what="order")
-sys.addaudithook(count)
-obey(here, sealed, box.clock.reading())
-"""
-
-
 def test_killed_at_every_write_of_a_recovery(forge: BundleForge, sticks: list[Path], tmp_path: Path) -> None:
     """kill -9 before each file that is opened for writing, renamed or removed: the state is lost as it was, or whole
     and new; the same order completes, or was obeyed already."""
     box = forge.box()
     box.install(sticks[0])
     lose(box)
-    order = tmp_path / "order.json"
-    order.write_bytes(canonical(ordered(forge, ask(box))))
-    outcomes: list[str] = []
-    for when in range(1, 40):
-        copy = ABox(tmp_path / f"copy-{when}", box.clock)
-        shutil.copytree(box.root, copy.root, symlinks=True)
-        command = [sys.executable, "-c", KILL, str(copy.root), str(order), str(when)]
-        done = subprocess.run(command, cwd=Path(__file__).parents[2], env=os.environ, check=False)
-        outcomes.append(settled(copy, forge, order))
-        shutil.rmtree(copy.root)
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL
+    sealed = ordered(forge, ask(box))
+
+    def recover(copy: ABox) -> Callable[[], object]:
+        here = damaged(copy.root, copy.machine_id)
+        return lambda: obey(here, sealed, copy.clock.reading())
+
+    outcomes = [settled(copy, sealed) for copy in killed_at_each_write(box, recover, tmp_path)]
     assert outcomes[0] == "old"
     assert outcomes[-1] == "new"
     assert outcomes == sorted(outcomes, reverse=True)
     assert len(outcomes) >= 6
 
 
-def settled(box: ABox, forge: BundleForge, order: Path) -> str:
+def settled(box: ABox, sealed: SealedOrder) -> str:
     """Return whether the state is the old or the new one, after the same order has been given again."""
-    sealed = read(SealedOrder, order.read_bytes(), what="order")
     try:
         found = "new" if box.standing().state.answered == sealed.order.whom.nonce else "other"
         refuses_used(box, sealed)

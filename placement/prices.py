@@ -16,7 +16,8 @@ from placement.errors import PlacementError
 from placement.exact.engine import solve
 from placement.exact.reach import is_small
 from placement.explanation import alterations as changes
-from placement.explanation.court import Bench, Change, Court, UndecidedError, without
+from placement.explanation.change import Change, without
+from placement.explanation.court import Bench, Court, UndecidedError
 from placement.explanation.legal_relaxations import LEGAL
 from placement.explanation.relaxations import RELAXATIONS
 from placement.explanation.standing import choice_of, failures_of

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from placement.explanation.court import Bench, Court, UndecidedError, without
+from placement.explanation.change import without
+from placement.explanation.court import Bench, Court, UndecidedError
 from placement.explanation.legal_relaxations import LEGAL
 from placement.explanation.oracle import MOST_STAGES
 from placement.explanation.relaxations import RELAXATIONS

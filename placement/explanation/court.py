@@ -6,23 +6,25 @@ The oracle answers; the solver does where the oracle cannot know. Nothing that i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import TypeVar
 
 from placement.cost import replica_per_hour
 from placement.errors import PlacementError
 from placement.exact.reach import is_small
+from placement.explanation.change import AS_IT_IS, Change
 from placement.explanation.ledger import EMPTY, Ledger, Room, added_cost
-from placement.explanation.legal_relaxations import LEGAL
 from placement.explanation.oracle import MOST_STAGES, UnsureError, Way, best_way
 from placement.explanation.parts import a_way
-from placement.explanation.relaxations import relax
 from placement.explanation.worlds import Worlds
 from placement.instance import Instance, Workload, instance_of
 from placement.problem import Problem
 from placement.rulings import Rulings
 from placement.solution import Choice, Failure, tally
+
+T = TypeVar("T")
 
 MOST_HELD = 60
 """Workloads that the solver can hold still around one; with more beside it, what the oracle cannot know stays open."""
@@ -30,50 +32,6 @@ MOST_HELD = 60
 
 class UndecidedError(Exception):
     """Neither the oracle nor the solver could decide a trial."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something about the fleet that is otherwise.
-
-    Attributes:
-        text: as people read it.
-        altered: what comes after the families are set aside; None when that is all.
-        rate: requests per second of the workload that is tried; None leaves it as it is.
-        legal: residency rules that are set aside; such a change is tried and never proposed.
-        families: of rules, sorted, that are set aside first.
-    """
-
-    text: str
-    altered: Callable[[Problem], Problem] | None = None
-    rate: Fraction | None = None
-    legal: frozenset[str] = frozenset()
-    families: tuple[str, ...] = ()
-
-    def of(self, problem: Problem) -> Problem:
-        """Return the problem with it."""
-        problem = relax(problem, self.families)
-        return problem if self.altered is None else self.altered(problem)
-
-    def then(self, other: Change) -> Change:
-        """Return both changes, this one first."""
-        text = " and ".join(part for part in (self.text, other.text) if part)
-        rate, legal = self.rate if other.rate is None else other.rate, self.legal | other.legal
-        first = self.altered
-        if first is not None:
-            return Change(text, lambda problem: other.of(first(problem)), rate, legal, self.families)
-        if other.altered is not None:
-            return Change(text, other.of, rate, legal, self.families)
-        return Change(text, None, rate, legal, tuple(sorted({*self.families, *other.families})))
-
-
-AS_IT_IS = Change("")
-
-
-def without(families: Iterable[str]) -> Change:
-    """Return the change that sets families of rules aside."""
-    named = tuple(sorted(families))
-    return Change("", None, None, frozenset(family for family in named if family.startswith(LEGAL)), named)
 
 
 @dataclass(slots=True)
@@ -85,6 +43,7 @@ class Court:
         whole: returns the court of all workloads, for what has to be solved with them; None when this is it.
         law: rulings by the residency rules that were set aside: nothing else that is changed alters them.
         seen: how often each cause was found for some workload: it is likely to be one of the next, too.
+        solves: trials that may still go to the solver, each as long as hundreds that do not; None for any number.
     """
 
     instance: Instance
@@ -94,6 +53,7 @@ class Court:
     whole: Callable[[], Court] | None = None
     law: dict[frozenset[str], Rulings] = field(default_factory=dict)
     seen: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    solves: int | None = None
     _worlds: Worlds | None = None
     _ledger: Ledger | None = None
     _together: dict[str, Collection[str]] = field(default_factory=dict)
@@ -129,6 +89,13 @@ class Court:
             self._together.update({member: group for group in groups for member in group})
         near = set(self._together[name])
         return {other: choice for other, choice in self.choices.items() if other in near and other != name}
+
+    def count_solve(self) -> None:
+        """Count a trial that goes to the solver. Raises UndecidedError when none is left."""
+        if self.solves is not None:
+            if self.solves <= 0:
+                raise UndecidedError("the solver was asked often enough for one plan")
+            self.solves -= 1
 
     def bench(self, name: str, *, is_alone: bool) -> Bench:
         """Return the bench of one workload: in the empty fleet, or beside the others where they are."""
@@ -184,26 +151,39 @@ class Bench:
         workload = workload if change.rate is None else replace(workload, rate=change.rate)
         return workload if self.held is None else held_at(workload, *self.held)
 
-    def best(self, change: Change = AS_IT_IS, *, any_will_do: bool = False) -> Way | None:
+    def best(self, change: Change = AS_IT_IS) -> Way | None:
         """Return the best way to serve it, better than now; None when there is none. Raises UndecidedError."""
         self.trials += 1
-        problem = self.problem_with(change)
-        workload = self._under(change, problem, is_brief=True)
-        graphs = workload.graphs[:1] if self.is_served and self.held is None else workload.graphs
+        problem, workload = self._tried(change)
         try:
-            if any_will_do and workload.pipeline.spec.split:
-                return a_way(problem, workload, self._room(), graphs)
-            return best_way(problem, workload, self._room(), graphs, any_will_do=any_will_do)
+            return best_way(problem, workload, self._room(), workload.graphs)
         except UnsureError:
-            return self._solved(change, replace(workload, graphs=graphs), any_will_do=any_will_do)
+            return self._before_solver(lambda bench: bench._solved(change, workload))
 
     def is_placed(self, change: Change = AS_IT_IS) -> bool:
         """Return whether it could be served, better than now. Raises UndecidedError."""
         if change.altered is not None or change.rate is not None:
-            return self.best(change, any_will_do=True) is not None
+            return self._is_placed(change)
         if change.families not in self._placed:
-            self._placed[change.families] = self.best(change, any_will_do=True) is not None
+            self._placed[change.families] = self._is_placed(change)
         return self._placed[change.families]
+
+    def _is_placed(self, change: Change) -> bool:
+        self.trials += 1
+        problem, workload = self._tried(change)
+        try:
+            if workload.pipeline.spec.split:
+                return a_way(problem, workload, self._room(), workload.graphs) is not None
+            return best_way(problem, workload, self._room(), workload.graphs, any_will_do=True) is not None
+        except UnsureError:
+            return self._before_solver(lambda bench: bench._is_solvable(change, workload))
+
+    def _tried(self, change: Change) -> tuple[Problem, Workload]:
+        """Return the problem with a change, and the workload in it with the graphs that are better than now."""
+        problem = self.problem_with(change)
+        workload = self._under(change, problem, is_brief=True)
+        is_better = self.is_served and self.held is None
+        return problem, replace(workload, graphs=workload.graphs[:1]) if is_better else workload
 
     def dearer(self, change: Change, way: Way) -> Fraction:
         """Return what the plan costs more per hour with a change and this way, everybody else where they are."""
@@ -233,36 +213,49 @@ class Bench:
                 more += load.replicas * (replica_per_hour(load.pool.needs, group) - load.pool.per_hour)
         return more
 
-    def _solved(self, change: Change, own: Workload, *, any_will_do: bool) -> Way | None:
-        """Ask the solver, with the others held where they are. Raises UndecidedError."""
-        from placement.exact.engine import can_all_be_placed, solve
-
-        name = self.workload.id
+    def _before_solver(self, ask: Callable[[Bench], T]) -> T:
+        """Return what the bench says that knows all who stand around. Raises UndecidedError."""
         if self.court.whole is not None and not self.is_alone:
-            return self.court.whole().bench(name, is_alone=False)._solved(change, own, any_will_do=any_will_do)
-        if len(own.pipeline.spec.stages) > MOST_STAGES:
-            raise UndecidedError(f"{own.pipeline.name} has more than {MOST_STAGES} stages")
+            return self.court.whole().bench(self.workload.id, is_alone=False)._before_solver(ask)
+        if len(self.workload.pipeline.spec.stages) > MOST_STAGES:
+            raise UndecidedError(f"{self.workload.pipeline.name} has more than {MOST_STAGES} stages")
         if not is_small(self.court.instance.problem):
             raise UndecidedError("the solver would take minutes for a question about so large a fleet")
-        beside = {} if self.is_alone else self.court.beside(name)
+        self.court.count_solve()
+        try:
+            return ask(self)
+        except PlacementError as error:
+            raise UndecidedError(str(error)) from error
+
+    def _is_solvable(self, change: Change, own: Workload) -> bool:
+        from placement.exact.engine import can_all_be_placed
+
+        return can_all_be_placed(self._trial(change, own))
+
+    def _solved(self, change: Change, own: Workload) -> Way | None:
+        from placement.exact.engine import solve
+
+        trial = self._trial(change, own)
+        solution = solve(trial, must=set(trial.workloads))
+        if solution is None:
+            return None
+        cost = tally(trial, solution.choices, solution.failures).per_hour
+        before = tally(self.court.instance, self._others()).per_hour
+        return Way(solution.choices[own.id], cost - before)
+
+    def _others(self) -> dict[str, Choice]:
+        return {} if self.is_alone else self.court.beside(self.workload.id)
+
+    def _trial(self, change: Change, own: Workload) -> Instance:
+        """Return an instance with the others held where they are. Raises UndecidedError when they are too many."""
+        name, beside = self.workload.id, self._others()
         if len(beside) > MOST_HELD:
             raise UndecidedError(f"{len(beside)} workloads stand around {name}")
         problem = change.of(self.court.instance.problem)
         rulings = self.court.rulings(problem, change.legal)
         whole = instance_of(problem, {name, *beside}, rulings, is_brief=True)
         held = {other: pinned(whole.workloads[other], choice) for other, choice in beside.items()}
-        trial = replace(whole, workloads=dict(sorted({**held, name: own}.items())))
-        try:
-            if any_will_do and not can_all_be_placed(trial):
-                return None
-            solution = solve(trial, must=set(trial.workloads))
-        except PlacementError as error:
-            raise UndecidedError(str(error)) from error
-        if solution is None:
-            return None
-        cost = tally(trial, solution.choices, solution.failures).per_hour
-        before = tally(self.court.instance, beside).per_hour
-        return Way(solution.choices[name], cost - before)
+        return replace(whole, workloads=dict(sorted({**held, name: own}.items())))
 
 
 def held_at(workload: Workload, stage: str, site: str) -> Workload:

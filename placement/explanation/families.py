@@ -11,7 +11,8 @@ from fractions import Fraction
 from math import ceil
 
 from placement.explanation import alterations as changes
-from placement.explanation.court import Bench, Change, without
+from placement.explanation.change import Change, without
+from placement.explanation.court import Bench
 from placement.explanation.ledger import link_loads
 from placement.explanation.levers import Lever
 from placement.explanation.oracle import Way
@@ -237,16 +238,19 @@ def _link_bandwidth(bench: Bench, what: str, rest: Change) -> Levers:
     if way is None:
         return
     loads: dict[tuple[str, str], Fraction] = {}
-    for (a, b), load, _ in link_loads(bench.problem, bench.under(free), way.choice, bench.room):
+    wires = bench.problem.network.wires
+    for (a, b), load, _ in link_loads(bench.problem_with(free), bench.under(free), way.choice, bench.room):
         wire = (min(a, b), max(a, b))
         loads[wire] = max(load, loads.get(wire, load))
     for wire, load in loads.items():
+        if wire not in wires:
+            continue  # a link that there is not yet is another family's to propose, with a bandwidth of its own
 
         def to(kbits: int, wire: tuple[str, str] = wire) -> Change:
             text = f"bandwidth >= {bandwidth(kbits * KBIT)} on {'--'.join(wire)}"
             return Change(text, changes.bandwidth(wire, kbits * KBIT))
 
-        now = bench.problem.network.wires[wire].bandwidth // KBIT
+        now = wires[wire].bandwidth // KBIT
         yield Lever(now, max(1, now) * PLENTY, to, guess=ceil(load / HOP_LIMIT / KBIT))
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from placement.explanation.court import AS_IT_IS, Bench, Change
+from placement.explanation.change import AS_IT_IS, Change
+from placement.explanation.court import Bench
 
 MOST_ALTERNATIVES = 3
 """Places that are named for one family."""

@@ -13,7 +13,8 @@ from typing import Any
 
 from placement.cost import money
 from placement.explanation.causes import MOST_OF_A_PLAN, Cause, Kind, Reason, Repair, reason
-from placement.explanation.court import AS_IT_IS, Bench, Change, Court, UndecidedError, without
+from placement.explanation.change import AS_IT_IS, Change, without
+from placement.explanation.court import Bench, Court, UndecidedError
 from placement.explanation.families import UNTOUCHED, levers, of_rate
 from placement.explanation.legal_relaxations import LEGAL
 from placement.explanation.levers import turn
@@ -25,6 +26,9 @@ from placement.solution import Choice, Failure
 MOST_REPAIRS = 8
 MOST_TURNS = 250
 """Trials for the numbers and repairs of all workloads of one plan: enough for a handful."""
+
+MOST_SOLVES = 60
+"""Of all these, trials that the oracle cannot know and the solver is asked: some seconds."""
 
 MOST_NUMBERED = 5
 """Causes of one workload whose numbers are looked for, the shortest first."""
@@ -86,10 +90,11 @@ def explanations(
     """Return why each workload that is missing or degraded in `choices` is so, and what would repair it.
 
     The causes of all come first, as far as `MOST_OF_A_PLAN` trials reach, then numbers and repairs, as far as
-    `MOST_TURNS` do: who asks about one of the others alone (`explanation`) learns them. The same holds for all who come
-    after somebody said stop.
+    `MOST_TURNS` do, and no more than `MOST_SOLVES` of either by the solver: who asks about one of the others alone
+    (`explanation`) learns them. The same holds for all who come after somebody said stop.
     """
-    court, left, found = Court(instance, choices, tuple(failures)), MOST_OF_A_PLAN, dict[str, Reason]()
+    court = Court(instance, choices, tuple(failures), solves=MOST_SOLVES)
+    left, found = MOST_OF_A_PLAN, dict[str, Reason]()
     benches = {
         name: (court.bench(name, is_alone=True), court.bench(name, is_alone=False))
         for name in instance.workloads

@@ -14,7 +14,8 @@ from typing import Any
 from placement.candidates import Refusal
 from placement.cost import egress_per_hour, money
 from placement.explanation.causes import causes_on, families_against
-from placement.explanation.court import Bench, Court, UndecidedError, without
+from placement.explanation.change import without
+from placement.explanation.court import Bench, Court, UndecidedError
 from placement.explanation.families import UNTOUCHED
 from placement.explanation.ledger import EMPTY
 from placement.explanation.legal_relaxations import LEGAL

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from placement.engine import plan
 from placement.exact.engine import solve
 from placement.explanation.causes import minimal_sets
-from placement.explanation.court import AS_IT_IS, Bench, Change, Court, pinned, without
+from placement.explanation.change import AS_IT_IS, Change, without
+from placement.explanation.court import Bench, Court, pinned
 from placement.explanation.families import LEVERS, UNTOUCHED, levers, of_rate
 from placement.explanation.levers import Lever, turn
 from placement.explanation.relaxations import RELAXATIONS

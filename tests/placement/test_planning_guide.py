@@ -90,6 +90,19 @@ def test_a_split_workload_is_served_at_several_places(tmp_path: Path) -> None:
     assert all(sum(part.fraction for part in each) == pytest.approx(1.0) for each in parts)
 
 
+@pytest.mark.slow
+def test_whoever_is_split_and_survives_learns_why_it_is_left_out(tmp_path: Path) -> None:
+    """The causes take wires that are not there and bandwidth together: what is proposed is of links that are there."""
+    fleet = with_fragments(tmp_path, SPLIT)
+    manifest = yaml.safe_load((fleet / "pipelines/log-triage.yaml").read_text())
+    manifest["spec"]["survive"] = 1
+    (fleet / "pipelines/log-triage.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False))
+    made = plan(read_problem(fleet, dt.date(2026, 12, 1), dt.date(2027, 2, 28)))
+    lacking = next(each for each in made.unplaced if each.id == "log-triage@clinic-brest")
+    assert ("link:bandwidth", "link:disconnected") in lacking.causes
+    assert ("capacity",) in lacking.causes
+
+
 def test_idler_replicas_answer_sooner(tmp_path: Path) -> None:
     usual, idler = planned(tmp_path / "usual"), planned(tmp_path / "idler", IDLE)
     assert _latency(idler) < _latency(usual)

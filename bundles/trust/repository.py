@@ -105,42 +105,16 @@ class Repository:
         Raises:
             InputError: the quorum cannot be met by `people`.
         """
-        chosen = {person.custodian: person for person in people}
+        chosen = list({person.custodian: person for person in people}.values())
         record = self.record.model_copy(update={"quorum": quorum or self.record.quorum})
-        check_custodians(list(chosen.values()), record)
-        self._staff.stage(record, list(chosen.values()))
-        self.draft_root(issued)
+        check_custodians(chosen, record)
+        self._change(record, chosen, issued)
         if (targets := self.published("targets")) is not None:
             self.draft_targets({}, dict(targets.signed.targets), self.sites(), issued, renew=True)
 
     def order_expiry(self, policy: ExpiryPolicy, issued: datetime) -> None:
         """Draft a root that says `policy` of expired metadata; only root's quorum makes it an order."""
-        self._staff.stage(self.record.model_copy(update={"expiry": policy}), self.custodians())
-        self.draft_root(issued)
-
-    def renew(self, issued: datetime, within: timedelta) -> list[str]:
-        """Draft again what runs out `within` so long, and what stands above it; return the roles drafted.
-
-        A delegation that is drafted again has another version, so the bundles that name it are to be built again.
-
-        Raises:
-            InputError: something waits for signatures already, or nothing runs out so soon.
-        """
-        self.require_quiet()
-        ending = [role for role, ends in self.ends().items() if ends - issued < within]
-        if not ending:
-            raise InputError("NOTHING", f"nothing runs out within {within.days} days", advice="hybrid trust status")
-        if "root" in ending:
-            self.draft_root(issued)
-        targets = self.published("targets")
-        if targets is not None and ending != ["root"]:
-            self.draft_targets({}, dict(targets.signed.targets), self.sites(), issued)
-        return self.drafts()
-
-    def ends(self) -> dict[str, datetime]:
-        """Return role -> when what is published of it runs out, the newest root first."""
-        names = ["root", *sorted(p.stem for p in (self.folder / "metadata").glob("*.json") if p.name.count(".") == 1)]
-        return {role: found.signed.expires for role in names if (found := self.published(role))}
+        self._change(self.record.model_copy(update={"expiry": policy}), self.custodians(), issued)
 
     def require_quiet(self) -> None:
         """Refuse to draft over what custodians are signing.
@@ -186,9 +160,18 @@ class Repository:
 
     def draft_root(self, issued: datetime) -> None:
         """Draft the next root from the custodians in force."""
+        self._staff.tidy()
+        self._draft_root(self.record, self.custodians(), issued)
+
+    def _change(self, record: RepositoryRecord, people: list[Custodian], issued: datetime) -> None:
+        """Lay `record` and `people` aside and draft the root that brings them, which is what makes them count."""
+        self._staff.stage(record, people)
+        self._draft_root(record, people, issued)
+
+    def _draft_root(self, record: RepositoryRecord, people: list[Custodian], issued: datetime) -> None:
         old = self.published("root")
         version = old.signed.version + 1 if old else 1
-        self._save_draft("root", Metadata(root_of(self.custodians(), self.record, version, issued)))
+        self._save_draft("root", Metadata(root_of(people, record, version, issued)))
 
     def draft_targets(
         self, delegated: Mapping[str, dict[str, TargetFile]], top: dict[str, TargetFile], sites: Iterable[str],

@@ -55,7 +55,7 @@ class Staff:
 
     def promote(self) -> None:
         """Put what was staged in force; run again after a cut, it does the same."""
-        if (self._next / RECORD).is_file():
+        if self._place == self._next:
             _lay(self._folder, self.record(), self.custodians())
 
     def unstage(self) -> None:
@@ -63,9 +63,16 @@ class Staff:
         (self._next / RECORD).unlink(missing_ok=True)
         shutil.rmtree(self._next, ignore_errors=True)
 
+    def tidy(self) -> None:
+        """Forget what was staged for a root that was never drafted, before another root is."""
+        if self._place == self._folder:
+            self.unstage()
+
     @property
     def _place(self) -> Path:
-        return self._next if (self._next / RECORD).is_file() else self._folder
+        """What is staged counts only beside the draft of the root that brings it: a cut between the two is nothing."""
+        brought = (self._next / RECORD).is_file() and (self._folder / "pending" / "root.json").is_file()
+        return self._next if brought else self._folder
 
 
 def _lay(folder: Path, record: RepositoryRecord, people: list[Custodian]) -> None:

@@ -170,14 +170,15 @@ def renew(
     output: OutputOption = Output.text,
 ) -> None:
     """Draft again what runs out soon; bundles that travel afterwards are built again."""
+    from bundles.trust import renewal
     from bundles.trust.repository import Repository
 
     repository, span = Repository(trust), timedelta(days=within)
     if dry_run:
-        ending = [role for role, ends in repository.ends().items() if ends - _now() < span]
-        out().print(f"would draft again: {', '.join(ending) or 'nothing'}", markup=False)
+        roles = renewal.ending(repository, _now(), span)
+        out().print(f"would draft again: {', '.join(roles) or 'nothing'}", markup=False)
         return
-    repository.renew(_now(), span)
+    renewal.renew(repository, _now(), span)
     sign_here(repository, keys, passphrase_file)
     report(repository, output)
     next_step("once it is published, build the sites' bundles again: hybrid bundle build")

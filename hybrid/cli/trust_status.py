@@ -33,8 +33,10 @@ def status(
 
 def report(repository: Repository, output: Output, warn_days: int = WARN_DAYS) -> bool:
     """Print where the repository stands and return whether something runs out within `warn_days`."""
+    from bundles.trust.renewal import ends
+
     now, record = datetime.now(UTC), repository.record
-    days = {role: (ends - now).days for role, ends in repository.ends().items()}
+    days = {role: (end - now).days for role, end in ends(repository).items()}
     roles, waiting = _roles(repository, days), repository.awaiting()
     people = [{"custodian": p.custodian, "duty": p.duty} for p in repository.custodians()]
     warnings = [_warning(role, left) for role, left in sorted(days.items(), key=lambda d: d[1]) if left < warn_days]

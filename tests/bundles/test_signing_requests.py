@@ -14,7 +14,9 @@ from bundles.trust.changes import changes
 from bundles.trust.custody import load_custodian
 from bundles.trust.ledger import doubts, load_ledger, note, require_own
 from bundles.trust.quorum import Quorum
+from bundles.trust.renewal import ends, renew
 from bundles.trust.signing import Signatures, SigningRequest, accept, answer, request_from, request_of, summary
+from bundles.trust.staff import Staff
 from tests.bundles.test_custodians import newcomer
 from tests.support.bundles import RECOVERY, BundleForge, tuf_files
 
@@ -179,7 +181,7 @@ def test_an_abandoned_rotation_changes_nobody(forge: BundleForge) -> None:
     forge.repository.replace_custodians([*forge.custodians, newcomer(forge, "finn")], forge.clock.now)
     assert "finn" in {p.custodian for p in forge.repository.custodians()}
     with pytest.raises(InputError, match="WAITING"):
-        forge.repository.renew(forge.clock.now, timedelta(days=9999))
+        renew(forge.repository, forge.clock.now, timedelta(days=9999))
     forge.repository.discard()
     assert "finn" not in {p.custodian for p in forge.repository.custodians()}
     files = tuf_files(forge.build(forge.cargo(table={}), signers=forge.signers(["ada", "ben", "dora"])))
@@ -190,20 +192,32 @@ def test_an_abandoned_rotation_changes_nobody(forge: BundleForge) -> None:
     assert "gale" in {p.custodian for p in forge.repository.custodians()}
 
 
+def test_a_rotation_that_was_cut_changes_nobody(forge: BundleForge) -> None:
+    """The power fails after the newcomers were laid aside and before their root was drafted: they are nobody yet."""
+    forge.build()
+    finn = newcomer(forge, "finn")
+    Staff(forge.repository.folder).stage(forge.repository.record, [*forge.custodians, finn])
+    assert "finn" not in {p.custodian for p in forge.repository.custodians()}
+    forge.build(forge.cargo(table={}), signers=forge.signers(["ada", "ben", "dora"]))
+    assert "finn" not in {p.custodian for p in forge.repository.custodians()}
+    forge.repository.draft_root(forge.clock.now)
+    assert "finn" not in {p.custodian for p in forge.repository.custodians()}
+
+
 def test_what_runs_out_is_drafted_again(forge: BundleForge) -> None:
     """A year without a bundle: headquarters renews, the next stick carries it, the box takes it."""
     box = forge.box()
     box.install(forge.build())
     with pytest.raises(InputError, match="NOTHING"):
-        forge.repository.renew(forge.clock.now, timedelta(days=90))
+        renew(forge.repository, forge.clock.now, timedelta(days=90))
     forge.clock.pass_(days=44)
-    while forge.clock.now < min(forge.repository.ends().values()) - timedelta(days=60):
+    while forge.clock.now < min(ends(forge.repository).values()) - timedelta(days=60):
         forge.clock.pass_(days=40)
         box.keep_time()
-    drafted = forge.repository.renew(forge.clock.now, timedelta(days=90))
+    drafted = renew(forge.repository, forge.clock.now, timedelta(days=90))
     assert set(drafted) == {"timestamp", "snapshot", "targets", "models", "runtime", "site-plans-clinic-jura"}
     forge.repository.sign(forge.signers())
     assert forge.repository.publish()
-    assert min(forge.repository.ends().values()) - forge.clock.now > timedelta(days=390)
+    assert min(ends(forge.repository).values()) - forge.clock.now > timedelta(days=390)
     box.install(forge.build())
-    assert forge.repository.renew(forge.clock.now, timedelta(days=6 * 365))[0] == "root"
+    assert renew(forge.repository, forge.clock.now, timedelta(days=6 * 365))[0] == "root"

@@ -3,7 +3,7 @@
 What is compared is `hybrid.gateway.engines.golden`'s; here is where it runs. The process gets a clean environment and
 only the paths of the release's files. With root it is nobody (or, where nobody cannot reach the files, a root without
 any capability), the keys' folder hidden and the box's folder read-only; without root, as much of that as the kernel
-gives.
+gives. Where not even the network can be taken away the checks fail, rather than run unconfined.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ def check(release: Release) -> list[str]:
     """Return how the staged release answers otherwise than in the workshop; empty when it does not."""
     if not any(path.endswith("/golden.json") for path in release.files):
         return []
-    command = [*confined(release), *starting(release, "hybrid.carry.golden")]
+    prefix = confined(release)
+    if prefix is None:
+        return ["nothing here parts a process from network and keys: it needs unshare and setpriv, of util-linux"]
+    command = [*prefix, *starting(release, "hybrid.carry.golden")]
     files = json.dumps({name: str(path) for name, path in release.files.items()})
     try:
         done = subprocess.run(
@@ -61,14 +64,14 @@ def starting(release: Release, module: str) -> list[str]:
     return [sys.executable, "-I", "-B", "-c", code]
 
 
-def confined(release: Release) -> list[str]:
-    """Return the first command prefix below which the release can be read, from the strictest to none at all."""
+def confined(release: Release) -> list[str] | None:
+    """Return the strictest command prefix below which the release can be read; None: this machine gives none."""
     needed = [str(path) for path in (release.launcher, *release.files.values()) if path]
     return first_that_reads(_prefixes(release), [*needed, __file__])
 
 
-def first_that_reads(prefixes: Iterable[list[str]], files: Sequence[str]) -> list[str]:
-    """Return the first of `prefixes` below which a process can open all of `files`; none where none works."""
+def first_that_reads(prefixes: Iterable[list[str]], files: Sequence[str]) -> list[str] | None:
+    """Return the first of `prefixes` below which a process can open all of `files`; None where none works."""
     code = "import sys; [open(path, 'rb').close() for path in sys.argv[1:]]"
     for prefix in prefixes:
         probe = [*prefix, sys.executable, "-I", "-c", code, *files]
@@ -77,7 +80,7 @@ def first_that_reads(prefixes: Iterable[list[str]], files: Sequence[str]) -> lis
                 return prefix
         except FileNotFoundError:
             continue
-    return []
+    return None
 
 
 def _prefixes(release: Release) -> Iterator[list[str]]:

@@ -77,11 +77,13 @@ def _give(place: Path, like: Path) -> None:
 
 
 def _confined(release: Release) -> list[str]:
-    """Return the strictest command prefix below which the service can read its key and its launcher."""
+    """Return the strictest command prefix below which the service can read its key and its launcher, or none at all.
+
+    Unlike a golden check it is what is about to run with its key and with whatever network the box has.
+    """
     key = release.root / "identity" / "passport.key"
     owner = key.stat()
     service = [*POWERLESS, f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups"]
     needed = [str(path) for path in (key, release.launcher, __file__) if path]
-    return first_that_reads(
-        [["unshare", "-n", *service], ["unshare", "-n", *POWERLESS], ["unshare", "-Urn"]], needed
-    )  # fmt: skip
+    prefixes = [["unshare", "-n", *service], ["unshare", "-n", *POWERLESS], ["unshare", "-Urn"]]
+    return first_that_reads(prefixes, needed) or []

@@ -12,8 +12,8 @@ import pytest
 
 from bundles.layout import Box
 from bundles.release import Release, open_release
-from hybrid.carry.golden import ENVIRONMENT, confined
-from tests.support.bundles import ABox
+from hybrid.carry.golden import ENVIRONMENT, check, confined
+from tests.support.bundles import ABox, Published
 
 ATTACK = """
 import json, os, socket, sys
@@ -37,13 +37,22 @@ print(json.dumps({
 
 def attempt(release: Release, key: Path) -> dict[str, object]:
     """Run the attack where golden checks run, and return what it came to."""
-    prefix = confined(release)
+    prefix = confined(release) or []
     if "setpriv" not in prefix:
         pytest.skip("this kernel gives no mount namespace")
     blob = str(release.files["models/minilm/w8/model.onnx"])
     done = subprocess.run([*prefix, sys.executable, "-I", "-c", ATTACK, str(key), blob], env=ENVIRONMENT, cwd="/",
                           capture_output=True, text=True, check=True)  # fmt: skip
     return dict(json.loads(done.stdout))
+
+
+@pytest.fixture
+def forge_golden(published: Published, tmp_path: Path) -> Path:
+    """A bundle whose model has golden cases."""
+    (tmp_path / "golden.json").write_text("{}")
+    cargo = published.forge.cargo()
+    files = {**cargo.files, "models/minilm/w8/golden.json": tmp_path / "golden.json"}
+    return published.forge.build(published.forge.cargo(files=files))
 
 
 def test_a_model_that_looks_for_keys_and_a_way_out(box: ABox, bundle: Path) -> None:
@@ -58,6 +67,15 @@ def test_a_model_that_looks_for_keys_and_a_way_out(box: ABox, bundle: Path) -> N
         "send": "refused", "read": "done", "powers": 0,
     }  # fmt: skip
     assert (box.snapshot(), key.read_bytes()) == (before, kept)
+
+
+def test_where_nothing_confines_a_check_it_fails(
+    box: ABox, forge_golden: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A box without unshare: the staged release is not run with network and keys to see whether it is honest."""
+    box.install(forge_golden)
+    monkeypatch.setitem(ENVIRONMENT, "PATH", "/nonexistent")
+    assert ["unshare" in line for line in check(open_release(box.root))] == [True]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")

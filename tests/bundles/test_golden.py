@@ -13,7 +13,7 @@ import pytest
 from bundles.layout import Box
 from bundles.release import Release, open_release
 from hybrid.carry.golden import ENVIRONMENT, check, confined
-from tests.support.bundles import ABox, Published
+from tests.support.bundles import ABox, BundleForge
 
 ATTACK = """
 import json, os, socket, sys
@@ -46,15 +46,6 @@ def attempt(release: Release, key: Path) -> dict[str, object]:
     return dict(json.loads(done.stdout))
 
 
-@pytest.fixture
-def forge_golden(published: Published, tmp_path: Path) -> Path:
-    """A bundle whose model has golden cases."""
-    (tmp_path / "golden.json").write_text("{}")
-    cargo = published.forge.cargo()
-    files = {**cargo.files, "models/minilm/w8/golden.json": tmp_path / "golden.json"}
-    return published.forge.build(published.forge.cargo(files=files))
-
-
 def test_a_model_that_looks_for_keys_and_a_way_out(box: ABox, bundle: Path) -> None:
     """Code of a staged release reads the box's keys, writes to its store and sends: only its own files open."""
     box.install(bundle)
@@ -69,11 +60,13 @@ def test_a_model_that_looks_for_keys_and_a_way_out(box: ABox, bundle: Path) -> N
     assert (box.snapshot(), key.read_bytes()) == (before, kept)
 
 
-def test_where_nothing_confines_a_check_it_fails(
-    box: ABox, forge_golden: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_nothing_confines_a_check_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A box without unshare: the staged release is not run with network and keys to see whether it is honest."""
-    box.install(forge_golden)
+    forge = BundleForge(tmp_path)
+    box, cargo = forge.box(), forge.cargo()
+    (tmp_path / "golden.json").write_text("{}")
+    golden = {"models/minilm/w8/golden.json": tmp_path / "golden.json"}
+    box.install(forge.build(forge.cargo(files=cargo.files | golden)))
     monkeypatch.setitem(ENVIRONMENT, "PATH", "/nonexistent")
     assert ["unshare" in line for line in check(open_release(box.root))] == [True]
 

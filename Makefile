@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 export ORT_DISABLE_TELEMETRY := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help demo test lint mutants bench bench-placement bench-gateway conformance debian locks clean
+.PHONY: help demo test lint mutants bench bench-placement bench-gateway conformance soak debian locks clean
 
 help:  ## Print the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ conformance: $(VENV)/ready  ## The public TUF conformance suite against tests/co
 	git -C build/tuf-conformance checkout --quiet $(CONFORMANCE)
 	cd build/tuf-conformance && $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider $(PYTEST) tuf_conformance \
 	    --entrypoint "$(CURDIR)/$(BIN)/python $(CURDIR)/tests/conformance/client.py"
+
+soak: $(VENV)/ready  ## Kill installs, rotations, recoveries and receipts before each of their writes; prints how many.
+	HYBRID_SOAK=1 $(BIN)/python -m pytest -q -s -k killed tests/bundles
 
 bench: bench-placement bench-gateway  ## Every benchmark, beside its peer; prints tables.
 

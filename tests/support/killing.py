@@ -17,15 +17,16 @@ NAMES = ("os.rename", "os.remove", "os.mkdir", "os.symlink")
 
 
 def killed_at_each_write(
-    box: ABox, act: Callable[[ABox], Callable[[], object]], place: Path, most: int = 60
+    box: ABox, act: Callable[[ABox], Callable[[], object]], place: Path, *, most: int = 60, step: int = 1
 ) -> Iterator[ABox]:
     """Act on a copy of `box`, killed (-9) before its first write, then on another before its second, and so on; yield
     each copy as it was left, the last one by a process that nobody killed.
 
-    `act` prepares on a copy and returns what is to be cut. A write is a file opened for writing, or a name made,
+    `act` prepares on a copy and returns what is to be cut. With `step`, only every so many writes are cut, unless
+    HYBRID_SOAK is set. A write is a file opened for writing, or a name made,
     renamed or removed.
     """
-    for when in range(1, most):
+    for when in range(1, most, 1 if os.environ.get("HYBRID_SOAK") else step):
         copy = ABox(place / "killed", FakeClock(box.clock.now), box.machine_id)
         shutil.copytree(box.root, copy.root, symlinks=True)
         status = _in_a_child(act(copy), when)
@@ -33,6 +34,7 @@ def killed_at_each_write(
         yield copy
         shutil.rmtree(copy.root)
         if status == 0:
+            print(f"{when - 1} writes cut, one at a time" if when > 1 else "nothing was written")
             return
     raise AssertionError(f"more than {most} writes")
 

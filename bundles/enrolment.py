@@ -34,7 +34,8 @@ from bundles.nouns import Enrolment, EnrolmentRequest, PlanKey, SiteRecord, Use
 from bundles.seed import Seed
 from bundles.store import make_folders, write_durably
 from bundles.trust.clock import Reading, effective_time, first_floor
-from bundles.trust.metadata import TrustedBundles, drift_of
+from bundles.trust.metadata import TrustedBundles
+from bundles.trust.roots import drift_of
 from bundles.trust.state import State, StateCopies
 
 KEY_YEARS = 3

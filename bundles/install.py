@@ -24,7 +24,8 @@ from bundles.retention import Cleaned
 from bundles.store import write_durably
 from bundles.trust.clock import EffectiveTime, Reading, effective_time, raised
 from bundles.trust.expiry import Expiry, expiry_of
-from bundles.trust.metadata import TrustedBundles, drift_of
+from bundles.trust.metadata import TrustedBundles
+from bundles.trust.roots import drift_of
 from bundles.trust.state import LogHead, State, StateCopies
 from bundles.verification import Residency, Trust, VerifiedBundle, verify
 

@@ -31,8 +31,9 @@ from bundles.medium import Medium
 from bundles.nouns import BundleManifest, Component, Enrolment, SitePlan
 from bundles.store import Hashing, chunks
 from bundles.trust.expiry import ExpiryPolicy
-from bundles.trust.metadata import METADATA_CAP, TrustedBundles, environment_of
+from bundles.trust.metadata import METADATA_CAP, TrustedBundles
 from bundles.trust.quorum import needs_compliance
+from bundles.trust.roots import environment_of
 from bundles.trust.state import State
 from bundles.trust.stock import LengthOrHashMismatchError
 from bundles.wrapper import bundle_wrapper, loose_blobs

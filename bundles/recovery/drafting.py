@@ -16,9 +16,9 @@ from bundles.recovery.order import (
     SealedOrder,
     Whom,
 )
-from bundles.trust.metadata import quorum_of, recovery_keys, recovery_signers
 from bundles.trust.quorum import missing_recovery
 from bundles.trust.repository import Repository
+from bundles.trust.roots import quorum_of, recovery_keys, recovery_signers
 from bundles.trust.stock import Metadata, Root, Signer
 
 

@@ -20,8 +20,9 @@ from bundles.recovery.order import Challenge, RecoveryOrder, SealedOrder, Whom
 from bundles.recovery.rebuilding import Damaged, rebuilt
 from bundles.store import Store, sync_folder, write_durably
 from bundles.trust.clock import Reading
-from bundles.trust.metadata import TrustedBundles, quorum_of, recovery_signers
+from bundles.trust.metadata import TrustedBundles
 from bundles.trust.quorum import require_recovery
+from bundles.trust.roots import quorum_of, recovery_signers
 from bundles.trust.state import LogHead, State, StateCopies
 from bundles.verification import MANIFEST_CAP
 

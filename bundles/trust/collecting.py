@@ -11,8 +11,8 @@ from typing import Any
 
 from bundles.errors import TrustError
 from bundles.trust.keys import Keyring
-from bundles.trust.metadata import quorum_of
 from bundles.trust.quorum import Quorum, missing
+from bundles.trust.roots import keys_of, quorum_of
 from bundles.trust.stock import Key, Metadata, Root, Signature, Signer, Targets, UnverifiedSignatureError
 
 Parents = list[Root | Targets]
@@ -66,10 +66,3 @@ def silent(found: Metadata[Any], role: str, parents: Parents) -> set[str]:
     """Return the custodians who may sign `role` and have not with all of their keys."""
     keys = able(role, parents).items()
     return {str(key.unrecognized_fields.get("custodian")) for keyid, key in keys if keyid not in found.signatures}
-
-
-def keys_of(parent: Root | Targets) -> dict[str, Key]:
-    """Return every key that `parent` knows."""
-    if isinstance(parent, Root):
-        return parent.keys
-    return parent.delegations.keys if parent.delegations else {}

@@ -11,8 +11,8 @@ from bundles.layout import delegation_paths
 from bundles.trust.custody import Custodian
 from bundles.trust.expiry import FIELD, ExpiryPolicy
 from bundles.trust.keys import Environment, Keyring
-from bundles.trust.metadata import DEFAULT_DRIFT_DAYS
 from bundles.trust.quorum import Quorum, needs_compliance
+from bundles.trust.roots import DEFAULT_DRIFT_DAYS
 from bundles.trust.stock import DelegatedRole, Delegations, Role, Root, TargetFile
 
 TOP = ("root", "timestamp", "snapshot", "targets")

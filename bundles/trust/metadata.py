@@ -8,11 +8,9 @@ after `expires`, and a root is of the environment that the box was enrolled for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
-
-from pydantic import ValidationError
 
 from bundles.document import digest, parse, stamp, unstamp
 from bundles.errors import MediumError, TrustError
@@ -20,23 +18,20 @@ from bundles.layout import bill_target, bundle_target, delegation_paths
 from bundles.trust.expiry import expiry_policy_of
 from bundles.trust.keys import CustodianKey, Keyring
 from bundles.trust.quorum import Quorum, require
+from bundles.trust.roots import drift_of, duty_of, environment_of, keys_of, quorum_of
 from bundles.trust.stock import (
     EnvelopeType,
     ExpiredMetadataError,
-    Key,
     Metadata,
     RepositoryError,
     Root,
-    Signature,
     Signed,
     TargetFile,
     Targets,
     TrustedMetadataSet,
-    UnverifiedSignatureError,
 )
 
 METADATA_CAP = 2 * 1024 * 1024
-DEFAULT_DRIFT_DAYS = 45
 _ASK = "ask headquarters for a current medium"
 
 
@@ -50,69 +45,6 @@ def envelope(data: bytes, role: str) -> dict[str, Any]:
     if set(document) != {"signed", "signatures"}:
         raise MediumError("ENVELOPE", f"{role}.json has unsigned fields beside signed, signatures", advice=_ASK)
     return document
-
-
-def quorum_of(root: Root) -> Quorum:
-    """Return the quorum signed in `root`.
-
-    Raises:
-        TrustError: missing, unreadable or below the least counts.
-    """
-    try:
-        return Quorum.model_validate(root.unrecognized_fields.get("quorum"), by_alias=True, by_name=False)
-    except ValidationError as error:
-        why = error.errors()[0]["msg"]
-        raise TrustError(
-            "QUORUM-RULE", f"root v{root.version} names no acceptable quorum: {why}", advice=_ASK
-        ) from None
-
-
-def environment_of(root: Root) -> str:
-    """Return `demo` when the root or any of its keys is marked so, else `production`."""
-    marks = {str(key.unrecognized_fields.get("environment", "production")) for key in root.keys.values()}
-    marks.add(str(root.unrecognized_fields.get("environment", "production")))
-    return "production" if marks == {"production"} else "demo"
-
-
-def drift_of(root: Root) -> timedelta:
-    """Return how far a clock may run ahead of the floor before it is suspected (root: `clockDriftDays`)."""
-    days = root.unrecognized_fields.get("clockDriftDays", DEFAULT_DRIFT_DAYS)
-    if not isinstance(days, int) or not 1 <= days <= 366:
-        raise TrustError("CLOCK-RULE", f"root v{root.version}: clockDriftDays {days!r}", advice=_ASK)
-    return timedelta(days=days)
-
-
-def recovery_keys(root: Root) -> dict[str, Key]:
-    """Return key id -> key of the recovery custodians, who sign recovery orders and no role.
-
-    They stand among root's keys with the duty `recovery`, so stock python-tuf reads them as keys without a role. Empty
-    where the root names none: such a box cannot be recovered by an order.
-    """
-    return {keyid: key for keyid, key in root.keys.items() if duty_of(key) == "recovery"}
-
-
-def recovery_signers(root: Root, payload: bytes, signatures: Iterable[tuple[str, str]]) -> list[CustodianKey]:
-    """Return the recovery custodians' keys whose signatures (key id, hex) on `payload` are valid under `root`.
-
-    What does not verify, and who is no recovery custodian, is left out; `quorum.require_recovery` judges the rest.
-
-    Raises:
-        TrustError: root's keys are not as they must be: one key under two custodians, an unknown family or duty.
-    """
-    keys, found = Keyring().admit(root.keys.values()), []
-    for keyid, value in signatures:
-        key = recovery_keys(root).get(keyid)
-        if key is not None and _holds(key, Signature(keyid, value), payload):
-            found.append(keys[keyid])
-    return found
-
-
-def _holds(key: Key, signature: Signature, payload: bytes) -> bool:
-    try:
-        key.verify_signature(signature, payload)
-    except UnverifiedSignatureError:
-        return False
-    return True
 
 
 def issued_of(signed: Signed, role: str) -> datetime:
@@ -279,12 +211,12 @@ class TrustedBundles:
         """Check the quorum on the keys whose signatures are valid under `parent`."""
         found: Metadata[Any] = Metadata.from_bytes(data)
         result = parent.get_verification_result(role, found.signed_bytes, found.signatures)
-        keys = self._keyring.admit(_keys_of(parent).values())
+        keys = self._keyring.admit(keys_of(parent).values())
         require(role, [keys[keyid] for keyid in result.signed], rule)
 
     def _able(self, role: str, parent: Root | Targets, rule: Quorum) -> None:
         """Refuse a parent that would let stock clients pass with fewer signatures, or with a recovery custodian's."""
-        declared, keys = parent.get_delegated_role(role), _keys_of(parent)
+        declared, keys = parent.get_delegated_role(role), keys_of(parent)
         if any(duty_of(keys[keyid]) == "recovery" for keyid in declared.keyids if keyid in keys):
             raise TrustError("DUTY", f"{role}: a recovery custodian may sign no role", advice=_ASK)
         if declared.threshold < rule.threshold(role):
@@ -302,17 +234,6 @@ class TrustedBundles:
 
 def _own_targets(site: str) -> tuple[str, str]:
     return bundle_target(site), bill_target(site)
-
-
-def duty_of(key: Key) -> str:
-    """Return the duty that the signed metadata gives a key."""
-    return str(key.unrecognized_fields.get("duty", ""))
-
-
-def _keys_of(parent: Root | Targets) -> dict[str, Key]:
-    if isinstance(parent, Root):
-        return parent.keys
-    return parent.delegations.keys if parent.delegations else {}
 
 
 def _stock(role: str, act: Callable[[], Any]) -> Any:

@@ -11,9 +11,9 @@ import pytest
 from bundles.errors import InputError, TrustError
 from bundles.trust.custody import load_custodian, load_signers, make_keys
 from bundles.trust.ledger import require_own
-from bundles.trust.metadata import quorum_of, recovery_keys, recovery_signers
 from bundles.trust.quorum import missing_recovery, require_recovery
 from bundles.trust.repository import Repository
+from bundles.trust.roots import quorum_of, recovery_keys, recovery_signers
 from bundles.trust.signing import answer, request_of
 from bundles.trust.stock import CryptoSigner, Root
 from tests.support.bundles import (

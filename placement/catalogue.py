@@ -9,7 +9,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from placement.pipeline import Task
 from sites.data import DeclaredAtom
 from sites.noun import AsTuple, Digest, Metadata, Name, Noun, Person
-from sites.quantity import Bytes, Eighths, Microseconds, PerSecond
+from sites.quantity import Bytes, Eighths, Microseconds, PerSecond, SomeBytes
 from sites.site import Day
 
 
@@ -32,7 +32,7 @@ class Needs(Noun):
     """What one replica takes from one node; memory and disk in bytes, `accelerator` in eighths of a device."""
 
     cpus: PositiveInt | PositiveFloat
-    memory: Bytes
+    memory: SomeBytes
     disk: Bytes
     accelerator: Eighths | None = None
 

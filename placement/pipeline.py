@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, Posi
 
 from sites.country import CountryCode
 from sites.data import DataClass, Identifiability, Purpose
-from sites.noun import AsTuple, Metadata, Name, Names, Noun, OneOrMany, Person, Selector, Strings, matches
+from sites.noun import AsTuple, Called, Metadata, Name, Names, Noun, OneOrMany, Person, Selector, Strings, matches
 from sites.quantity import Bytes, Microseconds, PerSecond
 from sites.site import Basis, Site
 
@@ -33,8 +33,9 @@ Priority = Annotated[PositiveInt | PositiveFloat, AfterValidator(_priority)]
 
 
 def _pin(value: object) -> object:
-    if value is not None and (not isinstance(value, (list, tuple, dict)) or value in ([], ())):
-        raise ValueError(f"expected labels such as {{role: clinic}} or a list of sites, found {value!r}")
+    labels = isinstance(value, dict) and all(isinstance(said, str) for said in value.values())
+    if value is not None and not labels and (not isinstance(value, (list, tuple)) or not value):
+        raise ValueError(f"expected labels such as {{role: clinic}} or a list of sites such as [lyon], found {value!r}")
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -50,7 +51,7 @@ class Input(Noun):
     identifiability: Identifiability | None = None
     purposes: Annotated[tuple[Purpose, ...] | None, AsTuple] = None
     law: Annotated[tuple[CountryCode, ...], AsTuple] = ()
-    key_ref: str | None = None
+    key_ref: Called | None = None
     regimes: Strings = ()
     size: Bytes
 

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator
 
 from sites.country import CountryCode
-from sites.noun import AsTuple, Described, Noun, Strings
+from sites.noun import AsTuple, Called, Described, Noun, Strings
 
 Identifiability = Literal["identified", "pseudonymised", "anonymised"]
 _IDENTIFIED_FIRST = get_args(Identifiability)
@@ -65,7 +65,7 @@ class DeclaredAtom(Noun):
     law: Annotated[tuple[CountryCode, ...] | None, AsTuple] = None
     identifiability: Identifiability | None = None
     purposes: Annotated[tuple[Purpose, ...] | None, AsTuple] = None
-    key_ref: str | None = None
+    key_ref: Called | None = None
     regimes: Strings = ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from sites.errors import SitesError
 
 _SHOWN = 160
+_LONGEST_WORD, _KEPT = 120, 48
+"""A longer word of a message, such as a name of ten thousand letters, is cut to so many characters of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Finding:
         message: what is wrong.
         hint: what to do; empty when the message says it.
         source: the line of the file; empty when it must not be shown (a secret) or cannot be.
+        comes_first: what else is found may only follow from this.
     """
 
     file: str
@@ -30,6 +34,12 @@ class Finding:
     message: str
     hint: str = ""
     source: str = ""
+    comes_first: bool = False
+
+    def __post_init__(self) -> None:
+        """Cut words that nobody reads to the end."""
+        object.__setattr__(self, "message", _cut(self.message))
+        object.__setattr__(self, "hint", _cut(self.hint))
 
     def __str__(self) -> str:
         """Return the finding as people read it."""
@@ -57,9 +67,23 @@ class ManifestError(SitesError):
     """
 
     def __init__(self, findings: Iterable[Finding]) -> None:
-        self.findings = tuple(sorted(findings, key=lambda found: (found.file, found.line, found.column, found.message)))
+        self.findings = tuple(sorted(findings, key=_place))
         count = f"{len(self.findings)} error{'s' if len(self.findings) > 1 else ''}"
         super().__init__("\n".join([*map(str, self.findings), count]))
+
+
+def _place(found: Finding) -> tuple[bool, str, int, int, str]:
+    return (not found.comes_first, found.file, found.line, found.column, found.message)
+
+
+def _cut(text: str) -> str:
+    """Return a text in which every overlong word is cut, and says how long it was."""
+    if len(text) <= _LONGEST_WORD:
+        return text
+    return _WORD.sub(lambda word: f"{word[0][:_KEPT]}… ({len(word[0])} characters)", text)
+
+
+_WORD = re.compile(rf"[^\s]{{{_LONGEST_WORD + 1},}}")
 
 
 def source_line(text: str, line: int) -> str:

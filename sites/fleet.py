@@ -29,6 +29,7 @@ __all__ = ["KINDS", "Finding", "Fleet", "Manifest", "ManifestError", "read_fleet
 KINDS: dict[str, type[Noun]] = {"Site": Site, "Policy": Policy}
 """The kinds that `sites` itself knows; `Pack` is read from `packs/` only."""
 
+EMPTY = "write the manifest again, or remove the file; what else is missing may follow from this"
 MAX_FILES = 100_000
 _SUFFIXES = (".yaml", ".yml")
 
@@ -83,17 +84,22 @@ def read_fleet(directory: Path, kinds: Mapping[str, type[Noun]] = KINDS) -> Flee
     manifests: list[Manifest] = []
     own: list[Manifest] = []
     findings: list[Finding] = []
+    empty: list[Finding] = []
     digests: dict[str, str] = {}
     with no_collections():
         for path, name in _files(directory):
+            refused = len(findings)
             data = _bytes(path, name, findings)
             is_pack = name.startswith("packs/")
             read, wrong = read_manifests(data, name, {"Pack": Pack} if is_pack else kinds)
             (own if is_pack else manifests).extend(read)
             findings += wrong
+            if not read and len(findings) == refused:
+                empty.append(Finding(name, 1, 1, "the file holds no manifest", EMPTY, comes_first=True))
             digests[name] = "sha256:" + hashlib.sha256(data).hexdigest()
     if not digests or not (manifests or own or findings):
         raise SitesError(f"{directory} holds no manifest (*.yaml)", advice="begin with the example: hybrid init DIR")
+    findings += empty
     known = _known_packs(directory, own, findings)
     findings += doubles(directory, manifests)
     findings += policies(directory, manifests, known)

@@ -166,13 +166,30 @@ def _complaint(raw: dict[str, Any], value: Any, model: type[Noun]) -> _Complaint
     return _Complaint(tuple(path), False, skipped, message, hint)
 
 
+_PLAIN = {
+    "string_type": "expected text", "int_type": "expected a whole number", "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number", "float_type": "expected a number",
+    "float_parsing": "expected a number", "bool_type": "expected true or false", "tuple_type": "expected a list",
+    "dict_type": "expected a mapping", "model_type": "expected a mapping",
+    "greater_than": "expected more than {gt:g}", "greater_than_equal": "expected at least {ge:g}",
+    "less_than": "expected less than {lt:g}", "less_than_equal": "expected at most {le:g}",
+    "too_short": "expected at least {min_length}", "too_long": "expected at most {max_length}",
+    "string_too_long": "expected at most {max_length} characters",
+    "string_pattern_mismatch": "expected the form {pattern}",
+}  # fmt: skip
+"""What pydantic says of a value that has the wrong type or size, by its name for it, in our words."""
+
+
 def _words(raw: dict[str, Any], found: Any) -> tuple[str, str]:
     """Return pydantic's message in our words, and a hint."""
     message = str(raw["msg"]).removeprefix("Value error, ").replace("Input should be", "expected")
     if raw["type"] == "value_error":
         return message, ""
+    message = _PLAIN.get(raw["type"], message).format(**raw.get("ctx", {}))
     said = "nothing" if found is None else repr(found) if isinstance(found, (str, int, float)) else _shape(found)
     hint = ""
+    if raw["type"] == "string_too_long":
+        said = f"{len(found)}"
     if raw["type"] == "string_type" and isinstance(found, (int, float)):
         hint = f'write it in quotes: "{found}"'
     elif raw["type"] == "literal_error":
@@ -181,7 +198,9 @@ def _words(raw: dict[str, Any], found: Any) -> tuple[str, str]:
 
 
 def _shape(found: Any) -> str:
-    return "a list" if isinstance(found, list) else "a mapping" if isinstance(found, dict) else type(found).__name__
+    if isinstance(found, list):
+        return "a list" if found else "an empty list"
+    return "a mapping" if isinstance(found, dict) else type(found).__name__
 
 
 def _dotted(path: Path) -> str:

@@ -73,6 +73,9 @@ def with_single(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [*ways, *(way["items"] for way in ways if way.get("type") == "array")]}
 
 
+Called = Annotated[str, Field(max_length=253)]
+"""What something outside the fleet is called: free text, no longer than a name in the DNS may be."""
+
 Name = Annotated[str, AfterValidator(_name), Described(lambda plain: {**plain, "pattern": f"^{NAME.pattern}$"})]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 AsTuple = BeforeValidator(_tuple)
@@ -80,14 +83,14 @@ OneOrMany = OneOrManyOf(_one_or_many)
 Person = Annotated[str, AfterValidator(_person)]
 """Somebody who answers for a decision: a person or a named board, never nobody."""
 Names = Annotated[tuple[Name, ...], AsTuple]
-Strings = Annotated[tuple[str, ...], AsTuple]
+Strings = Annotated[tuple[Called, ...], AsTuple]
 
 
 class Metadata(Noun):
     """What a manifest is called: a name unique among its kind, labels for selectors, a tenant."""
 
     name: Name
-    labels: dict[str, str] = {}
+    labels: dict[Called, Called] = {}
     tenant: Name = "default"
 
 

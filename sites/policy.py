@@ -8,7 +8,7 @@ from pydantic import Field
 
 from sites.country import CountryCode, Region
 from sites.data import DataClass, DeclaredAtom, Identifiability, Purpose
-from sites.noun import AsTuple, Digest, Metadata, Name, Names, Noun, OneOrMany, OneOrManyOf, Person
+from sites.noun import AsTuple, Called, Digest, Metadata, Name, Names, Noun, OneOrMany, OneOrManyOf, Person
 from sites.quantity import Microseconds
 from sites.site import Activity, Basis, Day
 
@@ -85,9 +85,9 @@ class Instrument(Noun):
     name opposite ends, in either order. Without `from` or `until` it is unknown whether it covers a window.
     """
 
-    type: str
-    exporter: str
-    importer: str
+    type: Called
+    exporter: Called
+    importer: Called
     data: DataClass
     validity_from: Day | None = Field(default=None, alias="from")
     until: Day | None = None

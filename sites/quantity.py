@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainValidator, WithJsonSchema
 
 HOURS_PER_MONTH = 730
 
@@ -78,6 +78,12 @@ def parse_size(text: object) -> int:
     return _whole(_scaled(text, _SIZE, "2KiB, 40MB or 32GiB"), "bytes")
 
 
+def _some(size: int) -> int:
+    if size == 0:
+        raise ValueError("expected more than 0 bytes: give what there is, or leave out what has none")
+    return size
+
+
 def parse_bandwidth(text: object) -> int:
     """Return bits per second for text such as `20Mbit/s`. Raises ValueError."""
     return _whole(_scaled(text, _BANDWIDTH, "20Mbit/s"), "bits per second")
@@ -131,6 +137,8 @@ def _text(pattern: str, example: str) -> WithJsonSchema:
 
 
 Bytes = Annotated[int, BeforeValidator(parse_size), _text(_SIZE.pattern, "32GiB")]
+SomeBytes = Annotated[Bytes, AfterValidator(_some)]
+"""A size that cannot be zero, such as the memory of a machine."""
 BitsPerSecond = Annotated[int, BeforeValidator(parse_bandwidth), _text(_BANDWIDTH.pattern, "20Mbit/s")]
 Microseconds = Annotated[int, BeforeValidator(parse_duration), _text(_DURATION.pattern, "18ms")]
 PerSecond = Annotated[Fraction, PlainValidator(parse_rate), _text(_RATE.pattern, "0.5/s")]

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
 
 from sites.country import CountryCode, Place
-from sites.noun import AsTuple, Described, Metadata, Name, Noun, Selector
-from sites.quantity import BitsPerSecond, Bytes, Microseconds, PricePerGB, PricePerHour
+from sites.noun import AsTuple, Called, Described, Metadata, Name, Noun, Selector
+from sites.quantity import BitsPerSecond, Bytes, Microseconds, PricePerGB, PricePerHour, SomeBytes
 
 EXPECTED_ROLES = ("operator", "owner", "keyCustodian", "support")
 """Roles that every site has whether named or not; an unnamed one is an unknown party."""
@@ -59,7 +59,7 @@ class Party(Noun):
     none, None leaves invariant 14 unchecked. Of a controller, who takes no part, they are not asked.
     """
 
-    name: str
+    name: Called
     country: CountryCode | None = None
     controlled_by: Annotated[tuple[Party, ...] | None, AsTuple] = None
     subprocessors: Annotated[tuple[Party, ...] | None, AsTuple] = None
@@ -76,7 +76,7 @@ class Access(Noun):
 class Assurance(Noun):
     """A certification the site holds, until a day (included); without a day it is unknown whether it lasts."""
 
-    scheme: str
+    scheme: Called
     until: Day | None = None
     basis: Basis | None = None
 
@@ -86,7 +86,7 @@ class Accelerators(Noun):
 
     kind: Name
     count: PositiveInt
-    memory: Bytes
+    memory: SomeBytes
 
 
 class Hardware(Noun):
@@ -97,7 +97,7 @@ class Hardware(Noun):
     arch: Literal["x86_64", "aarch64"]
     isa: Annotated[tuple[IsaName, ...], AsTuple] = ()
     cpus: PositiveInt
-    memory: Bytes
+    memory: SomeBytes
     disk: Bytes
     price: PricePerHour
     accelerators: Accelerators | None = None

@@ -56,6 +56,7 @@ def whatif(
         "repeal": repeal, "retire": retire,
     }  # fmt: skip
     supposed = [(kind, text) for kind, texts in given.items() for text in texts or ()]
+    _once(supposed)
     if not supposed and not end_waivers:
         raise InputError("nothing is supposed", advice="give --lose SITE, --price SITE=1.2 or another; see --help")
     problem = problem_of(made, plan, fleet)
@@ -75,6 +76,17 @@ def whatif(
     }
     emit(output, data, lambda: _print(_lines(found, told)))
     next_step(f"hybrid explain {plan} WORKLOAD/STAGE --not SITE")
+
+
+def _once(supposed: list[tuple[str, str]]) -> None:
+    """Raise InputError for what is supposed twice: it would be lost from where it is gone already, or count double."""
+    seen: set[tuple[str, str]] = set()
+    for kind, text in supposed:
+        known = (kind, "--".join(sorted(text.split("--"))) if kind == "lose_link" else text)
+        if known in seen:
+            option = f"--{kind.replace('_', '-')} {text}"
+            raise InputError(f"{option} is given twice", advice="give each supposition once")
+        seen.add(known)
 
 
 def _print(lines: Iterator[str]) -> None:

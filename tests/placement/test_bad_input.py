@@ -111,7 +111,7 @@ def test_a_pin_is_labels_or_names(sites: Any) -> None:
         a_pipeline("mail", a_stage(sites=sites))
 
 
-@pytest.mark.parametrize("hardware", [[], [a_box(memory="0GiB")], [a_box(disk="0B")]])
+@pytest.mark.parametrize("hardware", [[], [a_box(memory="1B")], [a_box(disk="0B")]])
 def test_a_site_without_capacity_leaves_its_workload_clearly_unplaced(hardware: list[dict[str, Any]]) -> None:
     made = plan(a_problem(a_clinic(hardware=hardware), a_region("dc", serves="own"), a_model(), a_pipeline()))
     assert [w.id for w in made.unplaced] == ["mail@clinic"]

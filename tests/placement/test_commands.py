@@ -225,6 +225,11 @@ def test_a_stale_plan_is_refused_with_the_input_that_changed(fleet: Path, tmp_pa
         (("explain", "PLAN", "log-triage@clinic-lyon/sort", "--not", "moon"), "no site 'moon'"),
         (("whatif", "PLAN", "--price", "dc-paris=cheap"), "'cheap' is no factor"),
         (("whatif", "PLAN"), "nothing is supposed"),
+        (("whatif", "PLAN", "--lose", "dc-paris", "--lose", "dc-paris"), "--lose dc-paris is given twice"),
+        (
+            ("whatif", "PLAN", "--lose-link", "clinic-lyon--dc-paris", "--lose-link", "dc-paris--clinic-lyon"),
+            "--lose-link dc-paris--clinic-lyon is given twice",
+        ),
         (("plan", "FLEET", "--check-current"), "give --current PLAN"),
         (("plan", "FLEET", "--from", "2026-12-02", "--until", "2026-12-01"), "lies before"),
         (("diff", "PLAN", "FLEET/policy.yaml"), "this is no plan"),

@@ -76,10 +76,10 @@ def test_honest_fleet_is_read_with_its_digests(tmp_path: Path) -> None:
         ("0.11 EUR/h", "0.11 EUR", 9, 88, "spec.hardware[0].price: expected a price with its currency", ""),
         ("32GiB", "32 gigs", 9, 60, "spec.hardware[0].memory: expected a quantity such as", ""),
         ("32GiB", "32", 9, 60, "spec.hardware[0].memory: expected a quantity such as", ""),
-        ("cpus: 8", "cpus: eight", 9, 49, "spec.hardware[0].cpus: expected a valid integer", ""),
+        ("cpus: 8", "cpus: eight", 9, 49, "spec.hardware[0].cpus: expected a whole number, found 'eight'", ""),
         ("x86_64", "x86-64", 9, 35, "spec.hardware[0].arch: expected 'x86_64' or 'aarch64'", "did you mean 'x86_64'?"),
         ("name: clinic", "name: Clinic", 3, 18, "metadata.name: expected a name of lower-case", ""),
-        ("name: clinic", "name: 12", 3, 18, "metadata.name: expected a valid string, found 12", 'quotes: "12"'),
+        ("name: clinic", "name: 12", 3, 18, "metadata.name: expected text, found 12", 'quotes: "12"'),
         ("kind: Site", "kind: Siet", 2, 7, "unknown kind 'Siet'", "did you mean 'Site'?"),
         ("hybrid/v1", "hybrid/v9", 1, 13, "unknown apiVersion 'hybrid/v9'", "hybrid/v1"),
         ("kind: Site\n", "", 1, 1, "missing key 'kind'", "Site"),
@@ -92,6 +92,18 @@ def test_honest_fleet_is_read_with_its_digests(tmp_path: Path) -> None:
         ("location: FR-69", "location: FR\x07-69", 5, 15, "a character that YAML does not allow", "control"),
         ("location: FR-69", "? [a]\n  : FR-69", 5, 5, "a key is plain text", ""),
         ("cpus: 8", "cpus: 99999999999999999999", 9, 49, "a number that is too long", "quotes"),
+        ("32GiB", "0GiB", 9, 60, "spec.hardware[0].memory: expected more than 0 bytes: give what there is", ""),
+        ("cpus: 8", "cpus: 0", 9, 49, "spec.hardware[0].cpus: expected more than 0, found 0", ""),
+        (
+            "name: Clinique",
+            f"name: {'x' * 254}",
+            7,
+            22,
+            "operator.name: expected at most 253 characters, found 254",
+            "",
+        ),
+        ("FR-69", "F" * 10_000, 5, 13, f"spec.location: '{'F' * 47}… (10002 characters) is neither", ""),
+        ("name: clinic", f"name: {'n' * 10_000}", 3, 18, "(at most 63), found 'nnn", ""),
         ("cpus: 8", "cpus: .inf", 9, 49, "a number that is too long or not finite", "quotes"),
     ],
 )
@@ -134,6 +146,23 @@ def test_wrong_policy_is_named_where_it_stands(
     (found,) = findings(a_fleet(tmp_path, policy=POLICY.replace(old, new, 1)))
     assert (found.file, found.line, found.column) == ("policy.yaml", line, column)
     assert message in found.message
+
+
+@pytest.mark.parametrize("word", ["clinic", "Site", "FR-69", "x86_64", "32GiB", "Clinique", "box"])
+def test_a_word_of_ten_thousand_letters_is_not_told_to_the_end(tmp_path: Path, word: str) -> None:
+    """Somebody pastes a file into a field: the answer stays readable, and names the place."""
+    found = findings(a_fleet(tmp_path, site=SITE.replace(word, "x" * 10_000, 1)))
+    assert {one.file for one in found} == {"site.yaml"}
+    assert all(len(str(one)) < 1_000 for one in found)
+
+
+@pytest.mark.parametrize("text", ["", "# taken out for now\n", "---\n"])
+def test_a_file_that_was_emptied_is_named_before_what_follows_from_it(tmp_path: Path, text: str) -> None:
+    wrong = POLICY.replace("name: org", "name: other").replace("[eu-gdpr]", "[nowhere]")
+    first, *others = findings(a_fleet(tmp_path, policy=wrong, zone=text))
+    assert (first.file, first.line, first.message) == ("zone.yaml", 1, "the file holds no manifest")
+    assert "remove the file" in first.hint
+    assert [found.file for found in others] == ["policy.yaml"]
 
 
 def test_everything_wrong_is_said_at_once_in_order(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -51,7 +52,7 @@ def best(snapshot: Snapshot, source: str, target: str, *, waits: bool, lost: Los
     """Return the best of them: permitted, without what is lost, the least round trip, then price, then names."""
     found = []
     for route in every_route(snapshot, source, target):
-        links = [snapshot.links[frozenset(hop)] for hop in zip(route, route[1:], strict=False)]
+        links = [snapshot.links[frozenset(hop)] for hop in pairwise(route)]
         abroad = len(route) > 1 and any(snapshot.sites[name].spec.location == "DE" for name in route)
         slow = waits and len(route) > 1 and bool(set(route) & snapshot.intermittent)
         if not abroad and not slow and not passes(route, lost):

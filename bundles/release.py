@@ -109,11 +109,11 @@ def stage(
     require_base(bundle, store)
     estimation.require_room(estimate(box, bundle))
     written = sum(_copy(store, bundle, name, advance) for name in bundle.medium.in_order(bundle.blobs))
-    made = _unpack(box, bundle)
+    made = _unpack(box, bundle, advance)
     return _record(box, bundle, made, written + (made.written if made else 0), now)
 
 
-def _unpack(box: Box, bundle: VerifiedBundle) -> runtime.Unpacked | None:
+def _unpack(box: Box, bundle: VerifiedBundle, advance: Callable[[float], None] | None) -> runtime.Unpacked | None:
     """Unpack the bundle's runtime unless it is there as some release of this box recorded it; None: it has none."""
     wheels = {wheel: box.blob(blob.digest) for wheel, blob in _wheels(bundle).items()}
     if not wheels:
@@ -122,7 +122,7 @@ def _unpack(box: Box, bundle: VerifiedBundle) -> runtime.Unpacked | None:
     make_folders(box.runtimes)
     records = [load(box, number) for number in numbers(box)]
     known = {record.runtime_files for record in records if record.runtime == name and record.runtime_files}
-    return runtime.unpack(box, wheels, name, cap=bundle.manifest.unpacked, known=known)
+    return runtime.unpack(box, wheels, name, cap=bundle.manifest.unpacked, known=known, advance=advance)
 
 
 def candidate(box: Box, record: ReleaseRecord) -> Release:

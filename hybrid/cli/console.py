@@ -77,18 +77,35 @@ def next_step(line: str) -> None:
     err().print(f"next: {line}", style="dim", markup=False)
 
 
+class Bar:
+    """A progress bar: called with units that are done, and told of more that are to do."""
+
+    def __init__(self, shown: Progress, label: str, total: float | None) -> None:
+        """Show `label` with `total` units to do."""
+        self._shown, self._total = shown, total or 0
+        self._task = shown.add_task(label, total=total)
+
+    def __call__(self, units: float) -> None:
+        """Take `units` as done."""
+        self._shown.advance(self._task, units)
+
+    def more(self, units: float) -> None:
+        """Take `units` more as to do."""
+        self._total += units
+        self._shown.update(self._task, total=self._total)
+
+
 @contextmanager
-def progress(label: str, total: float | None = None) -> Iterator[Callable[[float], None]]:
+def progress(label: str, total: float | None = None) -> Iterator[Bar]:
     """Show a bar on stderr while the body runs; it yields `advance(units)`. Silent when stderr is no terminal."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    bar: Progress = Progress(
+    shown: Progress = Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn(),
         console=err(), transient=True, disable=not sys.stderr.isatty(),
     )  # fmt: skip
-    with bar:
-        task = bar.add_task(label, total=total)
-        yield lambda units: bar.advance(task, units)
+    with shown:
+        yield Bar(shown, label, total)
 
 
 def fail(message: str, *, advice: str = "") -> None:

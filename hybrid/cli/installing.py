@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid.cli.box import ROOT, DryRun, RootOption, let_the_service_read, standing_of
-from hybrid.cli.console import Output, OutputOption, emit, next_step, out, progress
+from hybrid.cli.console import Bar, Output, OutputOption, emit, next_step, out, progress
 from hybrid.cli.media import asks_for
 from hybrid.cli.receipting import receipted
 
@@ -54,14 +54,15 @@ def install(
             done = put(
                 here, opened, residency=residency, golden=answers.check if golden else None,
                 health=service.check if health else None, advance=advance,
-                announce=lambda bundle, wanted: _begin(bundle, wanted, output, seen),
+                announce=lambda bundle, wanted: _begin(bundle, wanted, output, seen, advance),
             )  # fmt: skip
     emit(output, _outcome(done), lambda: _print_outcome(done))
     next_step(f"hybrid site serve --root {root}")
 
 
-def _begin(bundle: VerifiedBundle, wanted: Estimate, output: Output, seen: list[str]) -> None:
+def _begin(bundle: VerifiedBundle, wanted: Estimate, output: Output, seen: list[str], bar: Bar) -> None:
     seen.append(bundle.digest)
+    bar.more(wanted.runtime_bytes)
     if output is Output.text:
         _announce(bundle, wanted)
 

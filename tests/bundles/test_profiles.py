@@ -16,7 +16,8 @@ from bundles.trust.custody import load_signers, make_keys
 from bundles.trust.quorum import Quorum
 from bundles.trust.repository import Repository
 from bundles.trust.stock import TargetFile
-from tests.support.bundles import PASSPHRASE, PEOPLE, START, BundleForge, refused, resign, tuf_files, with_tuf
+from tests.bundles.test_delta import MODEL, tensors, tuned, write_onnx
+from tests.support.bundles import PASSPHRASE, PEOPLE, START, BundleForge, blobs, refused, resign, tuf_files, with_tuf
 
 CNSA2 = Quorum(profile="cnsa2")
 
@@ -150,3 +151,17 @@ def test_a_root_of_an_unknown_profile(forge: BundleForge) -> None:
         resign(files, "2.root", change, forge.signers())
 
     refused(forge.box(), with_tuf(forge.build(), invent), "QUORUM-RULE", TrustError)
+
+
+def test_a_model_made_from_a_delta(forge: BundleForge, tmp_path: Path) -> None:
+    """What a box makes from its base is held to the SHA-384 of the result, like what it copies."""
+    box, files = forge.box(), dict(forge.cargo().files)
+    first = forge.build(forge.cargo(files=files | {MODEL: write_onnx(tmp_path / "first" / "m.onnx", tensors(1))}))
+    forge.clock.pass_(days=1)
+    result = write_onnx(tmp_path / "second" / "m.onnx", tuned(tensors(1)))
+    second = forge.build(forge.cargo(files=files | {MODEL: result}, base=first))
+    box.install(first)
+    assert hashlib.sha256(result.read_bytes()).hexdigest() not in {path.name for path in blobs(second)}
+    kept = box.install(second).record.files[MODEL]
+    assert Box(box.root).blob(kept.digest).read_bytes() == result.read_bytes()
+    store.Store(Box(box.root)).rehash(kept.digest, hashlib.sha384(result.read_bytes()).hexdigest())

@@ -166,23 +166,32 @@ main()
 END
     echo "$card" > "$prefix.part/seed.sha256"
     sync
+    rm -rf "$prefix" # of a seed that enrolled nobody
     mv "$prefix.part" "$prefix"
     sync
 }
 
-if [ -e "$prefix" ] && [ "$(cat "$prefix/seed.sha256" 2> /dev/null)" != "$card" ]; then
-    stop VERIFIER "$prefix holds a verifier from another seed" 'a box is set up once: hybrid site status'
-fi
-if [ -e "$root/identity/enrolment.json" ] && [ -e "$prefix" ]; then
-    echo "this box is set up and enrolled already; nothing was changed"
+enrolled='' present=''
+[ ! -e "$root/identity/enrolment.json" ] || enrolled=yes
+[ ! -e "$prefix" ] || present=$(cat "$prefix/seed.sha256" 2> /dev/null || echo unknown)
+if [ "$enrolled" ] && [ "$present" = "$card" ]; then
+    echo 'this box is set up and enrolled already; nothing was changed'
     exit 0
+fi
+if [ "$enrolled" ] && [ "$present" ]; then
+    stop VERIFIER "$prefix holds the verifier of another seed" 'a box is set up once: hybrid site status'
 fi
 take
 fits
-[ -e "$prefix" ] || set_up
+[ "$present" = "$card" ] || set_up
 mkdir -p "$(dirname -- "$command")"
 printf '#!/bin/sh\nexec %s/bin/python3 -I -B %s/hybrid.py "$@"\n' "$prefix" "$prefix" > "$command.part"
 chmod 755 "$command.part"
 mv "$command.part" "$command"
-"$command" site enrol "$copy" --card "$card" --root "$root" $demo
+if [ "$enrolled" ]; then
+    echo "the verifier is set up; this box stays who it is"
+else
+    # shellcheck disable=SC2086 # nothing, or one word
+    "$command" site enrol "$copy" --card "$card" --root "$root" $demo
+fi
 sync

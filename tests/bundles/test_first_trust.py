@@ -180,15 +180,69 @@ def test_a_sum_of_a_file_outside_the_seed(machine: Bare) -> None:
     refused(machine, "SEED", "--card", card)
 
 
-def test_another_verifier_is_never_replaced(machine: Bare) -> None:
-    """A second seed, validly carded, at a box that is set up: what is installed stays."""
+def files(machine: Bare) -> list[tuple[str, int]]:
+    return sorted((str(path), path.lstat().st_mtime_ns) for path in (machine.root / "opt/hybrid").rglob("*"))
+
+
+def test_the_verifier_of_an_enrolled_box_is_never_replaced(machine: Bare) -> None:
+    """A second seed, validly carded, at a box that is somebody: what is installed stays."""
     machine.run(*INSTALL, "--card", a_seed(machine), "--demo")
-    before = sorted(path.stat().st_mtime_ns for path in (machine.root / "opt/hybrid").rglob("*"))
+    before = files(machine)
     shutil.rmtree(machine.root / "media/seed")
     card = a_seed(machine, code=VERIFIER + "\n")
     done = machine.run(*INSTALL, "--card", card, "--demo", check=False)
     assert (done.returncode, "[VERIFIER]" in done.stderr) == (3, True)
-    assert sorted(path.stat().st_mtime_ns for path in (machine.root / "opt/hybrid").rglob("*")) == before
+    assert files(machine) == before
+
+
+def test_a_seed_that_enrolled_nobody_makes_way(machine: Bare) -> None:
+    """The wrong seed, whose enrolment was refused: the right one sets the box up, without anybody tidying first."""
+    machine.run(*INSTALL, "--card", a_seed(machine, code="def main(): raise SystemExit(3)"), check=False)
+    assert (machine.root / "opt/hybrid").exists()
+    shutil.rmtree(machine.root / "media/seed")
+    machine.run(*INSTALL, "--card", a_seed(machine), "--demo")
+    assert (machine.root / "var/lib/hybrid/identity/enrolment.json").exists()
+
+
+def test_a_new_verifier_for_a_box_that_is_somebody(machine: Bare) -> None:
+    """Whoever took the old verifier away by hand gets the one of a carded seed; nobody is enrolled again."""
+    machine.run(*INSTALL, "--card", a_seed(machine), "--demo")
+    shutil.rmtree(machine.root / "opt/hybrid")
+    (machine.root / "var/lib/hybrid/identity/enrolment.json").write_text("who it is")
+    done = machine.run(*INSTALL, "--card", card_of(machine))
+    assert "stays who it is" in done.stdout
+    assert (machine.root / "var/lib/hybrid/identity/enrolment.json").read_text() == "who it is"
+
+
+def card_of(machine: Bare) -> str:
+    return machine.run("sha256sum", "/media/seed/SHA256SUMS").stdout[:64]
+
+
+def borrow(machine: Bare, *tools: str) -> None:
+    """Put programs of this machine, with their libraries, into the bare one."""
+    for tool in tools:
+        found = shutil.which(tool)
+        if found is None:
+            pytest.skip(f"needs {tool} here")
+        libraries = subprocess.run(["ldd", found], capture_output=True, text=True, check=True).stdout
+        for path in [found, *(word for word in libraries.split() if word.startswith("/"))]:
+            place = machine.root / path.lstrip("/")
+            if not place.exists():
+                shutil.copy(path, place)
+
+
+def test_a_machine_without_dpkg(machine: Bare) -> None:
+    """Debian's packages are unpacked by ar and tar where the box is no Debian."""
+    dpkg = machine.root / "usr/bin/dpkg-deb"
+    kept = dpkg.rename(dpkg.with_name("kept"))
+    try:
+        card = a_seed(machine)
+        refused(machine, "PYTHON", "--card", card)
+        borrow(machine, "ar", "xz")
+        machine.run(*INSTALL, "--card", card, "--demo")
+    finally:
+        kept.rename(dpkg)
+    assert (machine.root / "var/lib/hybrid/identity/enrolment.json").exists()
 
 
 @pytest.mark.slow

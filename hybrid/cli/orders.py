@@ -74,26 +74,27 @@ def recover(
     output: OutputOption = Output.text,
 ) -> None:
     """Draft the order that answers a box's challenge, and seal it once enough recovery custodians have signed."""
-    from bundles.document import read
+    from bundles.carried import carried
     from bundles.recovery.order import Challenge, RecoveryOrder
     from bundles.trust.repository import Repository
 
     repository = Repository(trust)
-    data = what.read_bytes()
     if kind_of(what) == "RecoveryOrder":
-        _seal(read(RecoveryOrder, data, what=str(what)), add or [], repository, to, dry_run, output)
+        _seal(carried(RecoveryOrder, what), add or [], repository, to, dry_run, output)
         return
-    asked = read(Challenge, data, what=str(what))
+    asked = carried(Challenge, what)
     _draft(asked, _floor(asked, repository, release, security, log_size), repository, to, dry_run, output)
 
 
 def kind_of(file: Path) -> str:
     """Return the kind that a document says it is; empty when it is no strict JSON object."""
-    from bundles.document import parse
+    from bundles.document import DOCUMENT_CAP, parse
     from bundles.errors import BundleError
 
+    with file.open("rb") as source:
+        data = source.read(DOCUMENT_CAP + 1)
     try:
-        return str(parse(file.read_bytes(), what=str(file)).get("kind", ""))
+        return str(parse(data, what=str(file)).get("kind", ""))
     except BundleError:
         return ""
 
@@ -102,13 +103,14 @@ def sign_order(
     file: Path, keys: Path | None, to: Path | None, yes: bool, passphrase: Path | None, dry_run: bool, output: Output
 ) -> None:
     """Let a recovery custodian read an order and sign it, on a machine of their own."""
-    from bundles.document import canonical, digest, plain, read
+    from bundles.carried import carried
+    from bundles.document import canonical, digest, plain
     from bundles.recovery.drafting import sign
     from bundles.recovery.order import RecoveryOrder
     from bundles.store import write_durably
     from bundles.trust.custody import load_custodian, load_signers
 
-    order = read(RecoveryOrder, file.read_bytes(), what=str(file))
+    order = carried(RecoveryOrder, file)
     if output is Output.text:
         table(f"to be signed ({digest(order.payload())})", ("", ""), _says(order))
     if dry_run:
@@ -170,12 +172,13 @@ def _draft(
 def _seal(
     order: RecoveryOrder, add: list[Path], repository: Repository, to: Path, dry_run: bool, output: Output
 ) -> None:
-    from bundles.document import canonical, plain, read
+    from bundles.carried import carried
+    from bundles.document import canonical, plain
     from bundles.recovery.drafting import seal
     from bundles.recovery.order import OrderSignatures
     from bundles.store import write_durably
 
-    came = [read(OrderSignatures, file.read_bytes(), what=str(file)) for file in add]
+    came = [carried(OrderSignatures, file) for file in add]
     sealed = seal(order, [one for given in came for one in given.signatures], repository)
     if not dry_run:
         write_durably(to, canonical(sealed))

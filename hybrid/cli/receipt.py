@@ -42,33 +42,46 @@ def verify(
     """
     from bundles.ledger import judge, keep, kept
 
-    given = read_receipts(files)
+    given, unreadable = read_receipts(files)
     keys, builds = known(trust, site_plan)
     judged = judge([*given, *(kept(trust) if trust else ())], keys, builds)
     new = keep(trust, judged) if trust and not dry_run else 0
-    data = _data(judged) | {"given": len(given), "kept": new, "bundlesChecked": builds is not None}
+    data = _data(judged) | {"given": len(given), "kept": new, "bundlesChecked": builds is not None,
+                           "unreadable": unreadable}  # fmt: skip
     emit(output, data, lambda: _print(data))
     if builds is None:
         err().print("which bundles were sent is not checked: that takes --trust")
-    if judged.findings:
+    if judged.findings or unreadable:
         raise typer.Exit(TRUST_BROKEN)
 
 
-def read_receipts(paths: list[Path]) -> list[Receipt]:
-    """Return the receipts in `paths`, files or folders of them. Raises InputError when there is none in a folder."""
-    from bundles.receipt import RECEIPT_CAP, read_receipt
+def read_receipts(paths: list[Path]) -> tuple[list[Receipt], list[dict[str, str]]]:
+    """Return the receipts in `paths`, files or folders of them, and what is none there: file and why.
 
-    files = []
-    for path in paths:
-        inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
-        if not inside:
-            raise InputError(f"{path}: no receipts here", advice="hybrid site receipt --to DIR, at the site")
-        files += inside
-    found = []
-    for file in files:
-        with file.open("rb") as source:
-            found.append(read_receipt(source.read(RECEIPT_CAP + 1), what=str(file)))
-    return found
+    Raises:
+        InputError: a folder without any file of that name.
+    """
+    from bundles.carried import carried
+    from bundles.errors import MediumError
+    from bundles.receipt import RECEIPT_CAP, Receipt
+
+    found: list[Receipt] = []
+    unreadable: list[dict[str, str]] = []
+    for file in (file for path in paths for file in _files(path)):
+        try:
+            found.append(carried(Receipt, file, cap=RECEIPT_CAP))
+        except MediumError as error:
+            unreadable.append({"file": str(file), "says": str(error)})
+    return found, unreadable
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    inside = sorted(path.glob("*.json"))
+    if not inside:
+        raise InputError(f"{path}: no receipts here", advice="hybrid site receipt --to DIR, at the site")
+    return inside
 
 
 def known(trust: Path | None, site_plan: Path | None) -> tuple[list[PlanKey], dict[str, Shipped] | None]:
@@ -124,5 +137,7 @@ def _print(data: dict[str, Any]) -> None:
         for one in data["boxes"]
     ]  # fmt: skip
     table(f"{data['given']} receipts", columns, rows)
+    for one in data["unreadable"]:
+        out().print(f"[FORM] {one['file']}: {one['says']}", style="red", markup=False)
     for one in data["findings"]:
         out().print(f"[{one['code']}] {one['boxId']} {one['counter']}: {one['says']}", style="red", markup=False)

@@ -12,6 +12,7 @@ import typer
 from bundles.layout import Box
 from hybrid.cli.box import ROOT, RootOption, let_the_service_read, log_head, standing_of
 from hybrid.cli.console import Output, OutputOption, emit, fail, next_step, out
+from hybrid.errors import InputError
 
 if TYPE_CHECKING:
     from bundles.receipt import Evidence, Health, Receipt
@@ -28,6 +29,8 @@ def receipt(
     from bundles.document import plain
     from bundles.receipt import carry
 
+    if to and not to.parent.is_dir():
+        raise InputError(f"{to.parent}: no such folder", advice="is the stick mounted there?")
     let_the_service_read()
     made = sign_receipt(root)
     written = carry(Box(root), to) if to else []

@@ -59,12 +59,12 @@ def _ask(here: Damaged, file: Path, dry_run: bool, output: Output) -> None:
 
 
 def _obey(here: Damaged, file: Path, dry_run: bool, output: Output) -> None:
-    from bundles.document import read
+    from bundles.carried import carried
     from bundles.recovery.obeying import check, obey
     from bundles.recovery.order import SealedOrder
     from bundles.trust.clock import read_clock
 
-    sealed = read(SealedOrder, file.read_bytes(), what=str(file))
+    sealed = carried(SealedOrder, file)
     if dry_run:
         check(here, sealed)
         emit(output, {"done": False}, lambda: out().print("the order holds; it would be obeyed", markup=False))

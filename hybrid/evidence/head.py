@@ -1,14 +1,20 @@
 """Takes the signed head of a box's log into its anti-rollback state, and refuses a log that does not continue it.
 
 The service writes the log and may not write the state; root may write both. So root looks at every start, stop and
-hour, and the service opens its log against what root saw.
+hour, and the service opens its log against what root saw. What root reads here the service's user owns: no link is
+followed, nothing is read for longer than it is.
 """
 
 from __future__ import annotations
 
+import io
+import os
+import stat
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -16,7 +22,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from bundles.trust.state import LogHead
 from hybrid.errors import EvidenceError
 from hybrid.evidence import merkle, note
-from hybrid.evidence.recovery import LEAVES, RESTORE, read_notes
+from hybrid.evidence.recovery import CHECKPOINTS, LEAVES, RESTORE
+
+_DASH = "\N{EM DASH} ".encode()
 
 if TYPE_CHECKING:
     from bundles.install import Standing
@@ -45,12 +53,41 @@ def begun(box: Box, site: str) -> LogHead | None:
 
 def _after(before: LogHead | None, box: Box, site: str) -> LogHead | None:
     directory = box.root / "evidence"
-    notes = read_notes(directory)
-    if not notes:
+    last = _last_note(directory / CHECKPOINTS)
+    if last is None:
         if before is None:
             return None
         raise EvidenceError(f"{directory}: the log is gone; {before.size} records were signed", advice=RESTORE)
-    return _lengthened(directory, note.verify(notes[-1], site, _log_key(box)), before)
+    return _lengthened(directory, note.verify(last, site, _log_key(box)), before)
+
+
+def _last_note(path: Path) -> str | None:
+    """Return the last whole note of a log, read from the file's end; None where there is none."""
+    with _regular(path) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 2 * note.MAX_NOTE_BYTES))
+        parts = file.read(2 * note.MAX_NOTE_BYTES).split(b"\n\n")
+    for text, signatures in reversed(list(pairwise(parts[:-1]))):
+        if signatures.startswith(_DASH):
+            return f"{text.decode('utf-8', 'replace')}\n\n{signatures.decode('utf-8', 'replace')}\n"
+    return None
+
+
+def _regular(path: Path) -> BinaryIO:
+    """Open a file that the service's user owns, as root: no link, no pipe, no device; empty where there is none.
+
+    Raises:
+        EvidenceError: something else lies there.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return io.BytesIO()
+    except OSError as error:
+        raise EvidenceError(f"{path}: {error.strerror}", advice=RESTORE) from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise EvidenceError(f"{path}: no regular file", advice=RESTORE)
+    return os.fdopen(handle, "rb")
 
 
 def remembered(head: LogHead | None) -> tuple[int, bytes] | None:
@@ -67,7 +104,7 @@ def _lengthened(directory: Path, signed: note.Checkpoint, before: LogHead | None
         raise EvidenceError(
             f"{directory}: {signed.size} records are signed, there were {tree.size}: the log was cut", advice=RESTORE
         )
-    for leaf in _leaves(directory, tree.size, signed.size):
+    for leaf in _leaves(directory / LEAVES, tree.size, signed.size):
         tree.append(leaf)
     if (tree.size, tree.root()) != (signed.size, signed.root):
         raise EvidenceError(f"{directory}: the log does not continue the one that was signed before", advice=RESTORE)
@@ -75,13 +112,15 @@ def _lengthened(directory: Path, signed: note.Checkpoint, before: LogHead | None
     return LogHead(size=tree.size, root=b64encode(tree.root()).decode(), peaks=peaks)
 
 
-def _leaves(directory: Path, begin: int, end: int) -> list[bytes]:
-    """Return the leaf hashes from `begin` on, before `end`."""
-    with open(directory / LEAVES, "rb") as file:
+def _leaves(path: Path, begin: int, end: int) -> Iterator[bytes]:
+    """Yield the leaf hashes from `begin` on, before `end`; fewer where the file ends before."""
+    with _regular(path) as file:
         file.seek(begin * merkle.HASH_BYTES)
-        data = file.read((end - begin) * merkle.HASH_BYTES)
-    whole = len(data) - len(data) % merkle.HASH_BYTES
-    return [merkle.leaf_hash(data[at : at + merkle.HASH_BYTES]) for at in range(0, whole, merkle.HASH_BYTES)]
+        left = end - begin
+        while left and (block := file.read(merkle.HASH_BYTES * min(left, 2048))):
+            whole = [block[at : at + merkle.HASH_BYTES] for at in range(0, len(block), merkle.HASH_BYTES)]
+            yield from (merkle.leaf_hash(data) for data in whole if len(data) == merkle.HASH_BYTES)
+            left -= len(whole)
 
 
 def _log_key(box: Box) -> Ed25519PublicKey:

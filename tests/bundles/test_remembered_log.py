@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from bundles.install import keep_time
 from bundles.trust.state import State
 from hybrid.errors import EvidenceError
+from hybrid.evidence import note
 from hybrid.evidence.head import continued, remembered
 from hybrid.evidence.log import EvidenceLog
 from hybrid.gateway.identity import read_identity
@@ -91,3 +93,43 @@ def test_the_log_of_another_box(box: ABox, published: Published, tmp_path: Path)
     shutil.copytree(other.root / "evidence", box.root / "evidence")
     with pytest.raises(EvidenceError, match="no signature of clinic-jura"):
         continued(box.standing())
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "leaves"])
+@pytest.mark.parametrize("what", ["link", "pipe", "device"])
+def test_a_service_that_was_taken_over_holds_nobody_up(box: ABox, name: str, what: str) -> None:
+    """Whoever has the service's user puts a link, a pipe or a device where root looks: refused, and at once."""
+    write(box, 3)
+    before = keep(box)
+    path = box.root / "evidence" / name
+    path.unlink()
+    if what == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if what == "device" else box.root / "identity" / "log.key")
+    with pytest.raises(EvidenceError, match=name):
+        continued(box.standing())
+    assert box.standing().state == before
+
+
+def test_a_head_signed_for_more_than_there_is(box: ABox) -> None:
+    """The log's key signs a head of 2**60 records: what lies there is read, and no more."""
+    write(box, 3)
+    key = read_identity(box.root / "identity").log
+    head = note.Checkpoint(SITE, 1 << 60, bytes(32), box.clock.now)
+    with open(box.root / "evidence" / "checkpoints", "a") as file:
+        file.write(note.sign(head, key) + "\n")
+    with pytest.raises(EvidenceError, match="does not continue"):
+        continued(box.standing())
+
+
+def test_a_torn_checkpoint_is_not_there_yet(box: ABox) -> None:
+    """Root looks while the service writes: the last whole head counts."""
+    write(box, 3)
+    before = keep(box).log
+    with open(box.root / "evidence" / "checkpoints", "ab") as file:
+        file.write(b"clinic-jura\n4\nAAAA")
+    assert continued(box.standing()) == before
+    with open(box.root / "evidence" / "checkpoints", "ab") as file:
+        file.write(b"AA\ntime 2026-12-01T08:00:00Z\n\n\xe2\x80\x94 clinic")
+    assert continued(box.standing()) == before

@@ -96,6 +96,14 @@ def test_an_install_leaves_a_receipt_that_headquarters_verifies(forge: BundleFor
     lone.write_bytes(lone.read_bytes().replace(b'"size":3', b'"size":9'))
     bent = hybrid("receipt", "verify", lone, "--trust", trust, code=3)
     assert [one["code"] for one in bent["findings"]] == ["SIGNATURE"]
+    junk = forge.folder / "junk"
+    junk.mkdir()
+    (junk / "a.json").write_text('{"kind": "Receipt", "kind": "Receipt"}')
+    (junk / "b.json").symlink_to("/dev/zero")
+    os.mkfifo(junk / "c.json")
+    shutil.copy(stick / "receipts" / "clinic-jura-1-00000001.json", junk)
+    among = hybrid("receipt", "verify", junk, "--trust", trust, code=3)
+    assert (among["given"], among["findings"], len(among["unreadable"])) == (1, [], 3)
     assert "whose keys" in hybrid("receipt", "verify", lone, code=2)
 
 

@@ -7,15 +7,17 @@ the files: tensors are taken in pieces, and a frame is written when a few megaby
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bundles.delta.frames import CHANGE, COPY, LITERAL, PIECE, STEPS_CAP, Step, change, pack
 from bundles.delta.nouns import Bytes, DeltaDocument, Frame
-from bundles.delta.tensors import Buffer, Place, mapped
+from bundles.delta.tensors import Place
 from bundles.document import digest
 
 FULL = 0.6
@@ -33,19 +35,35 @@ def encode(
     Returns:
         None when the delta comes to more than 60 % of the result; what is in `body` then is of no use.
     """
-    old, new = mapped(base), mapped(result)
     frames, written = [], 0
-    for steps in _framed(_steps(old, new, before, after)):
-        packed, unpacked = pack(steps)
-        body.write(packed)
-        written += len(packed)
-        if written > FULL * len(new):
-            return None
-        frames.append(Frame(digest=digest(packed), packed=len(packed), unpacked=unpacked))
+    with base.open("rb") as first, result.open("rb") as second:
+        old, new = _Ranges(first), _Ranges(second)
+        for steps in _framed(_steps(old, new, before, after)):
+            packed, unpacked = pack(steps)
+            body.write(packed)
+            written += len(packed)
+            if written > FULL * len(new):
+                return None
+            frames.append(Frame(digest=digest(packed), packed=len(packed), unpacked=unpacked))
     return DeltaDocument(base=_bytes(base), result=_bytes(result), frames=tuple(frames))
 
 
-def _steps(old: Buffer, new: Buffer, before: Mapping[str, Place], after: Mapping[str, Place]) -> Iterator[Step]:
+class _Ranges:
+    """A file of which ranges are read as they are asked for, so that memory does not grow with it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = os.fstat(file.fileno()).st_size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, where: slice) -> NDArray[np.uint8]:
+        start, stop, _ = where.indices(self._size)
+        return np.frombuffer(os.pread(self._file.fileno(), max(0, stop - start), start), np.uint8)
+
+
+def _steps(old: _Ranges, new: _Ranges, before: Mapping[str, Place], after: Mapping[str, Place]) -> Iterator[Step]:
     """Yield what makes `new`, from first to last byte; neighbouring copies are not yet one."""
     at, stood = 0, 0
     for name, place in sorted(after.items(), key=lambda item: item[1].start):
@@ -63,29 +81,29 @@ def _steps(old: Buffer, new: Buffer, before: Mapping[str, Place], after: Mapping
     yield from _between(old, new, at, len(new), len(old), stood)
 
 
-def _between(old: Buffer, new: Buffer, start: int, end: int, next_old: int | None, last_old: int) -> Iterator[Step]:
+def _between(old: _Ranges, new: _Ranges, start: int, end: int, next_old: int | None, last_old: int) -> Iterator[Step]:
     """Yield the bytes between two tensors: a copy where the base has them before its own next, or after its last."""
     size = end - start
     if not size:
         return
-    wanted = new[start:end]
-    for at in (next_old - size if next_old is not None else -1, last_old):
-        if 0 <= at <= len(old) - size and np.array_equal(old[at : at + size], wanted):
-            yield Step(COPY, at, size)
-            return
+    if size <= PIECE:
+        for at in (next_old - size if next_old is not None else -1, last_old):
+            if 0 <= at <= len(old) - size and np.array_equal(old[at : at + size], new[start:end]):
+                yield Step(COPY, at, size)
+                return
     yield from _literal(new, start, end)
 
 
-def _tensor(old: Buffer, new: Buffer, there: Place, place: Place) -> Iterator[Step]:
+def _tensor(old: _Ranges, new: _Ranges, there: Place, place: Place) -> Iterator[Step]:
     for offset in range(0, place.length, PIECE):
         size = min(PIECE, place.length - offset)
         first, at = there.start + offset, place.start + offset
         yield change(old[first : first + size], new[at : at + size], first, place.width)
 
 
-def _literal(new: Buffer, start: int, end: int) -> Iterator[Step]:
+def _literal(new: _Ranges, start: int, end: int) -> Iterator[Step]:
     for at in range(start, end, PIECE):
-        piece = bytes(new[at : min(end, at + PIECE)])
+        piece = new[at : min(end, at + PIECE)].tobytes()
         yield Step(LITERAL, 0, len(piece), literal=piece)
 
 

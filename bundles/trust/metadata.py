@@ -82,8 +82,9 @@ class TrustedBundles:
         self._keys: dict[str, dict[str, CustodianKey]] = {}
         self.issued: dict[str, datetime] = {}
         self.digests: dict[str, str] = {}
-        envelope(root, "root")
+        document = envelope(root, "root")
         self._set: TrustedMetadataSet = _stock("root", lambda: TrustedMetadataSet(root, EnvelopeType.METADATA))
+        _as_signed("root", document, self.root)
         self._now, self.expired = now, dict[str, str]()
         self.expiry = expiry_policy_of(self.root)
         self._accept_root(root, self.root)
@@ -114,15 +115,15 @@ class TrustedBundles:
         Raises:
             TrustError: not the next version, or one of the two quorums is not met.
         """
-        envelope(data, "root")
-        old = self.root
+        document, old = envelope(data, "root"), self.root
         _stock("root", lambda: self._set.update_root(data))
+        _as_signed("root", document, self.root)
         self._require("root", data, old, quorum_of(old))
         self._accept_root(data, old)
 
     def _accept_root(self, data: bytes, old: Root) -> None:
         new, rule = self.root, quorum_of(self.root)
-        self._require("root", data, new, rule)
+        body = self._require("root", data, new, rule)
         drift_of(new)
         self.expiry = self.expiry.stricter(expiry_policy_of(new))
         self._set.reference_time = self.expiry.since(self._now)
@@ -135,7 +136,7 @@ class TrustedBundles:
                 f"root v{new.version} is of the environment {marked}, this box was enrolled for {self._environment}",
                 advice="demo keys open nothing in production: ask headquarters for the right medium",
             )
-        self._remember("root", data, new)
+        self._remember("root", body, new)
 
     def update_timestamp(self, data: bytes) -> None:
         """Trust the timestamp; the root must not be expired at the effective time."""
@@ -192,13 +193,14 @@ class TrustedBundles:
         return list(signed.targets) if isinstance(signed, Targets) else []
 
     def _update(self, role: str, data: bytes, parent: Root | Targets, stock: Callable[[], Signed]) -> None:
-        envelope(data, role)
+        document = envelope(data, role)
         signed = _stock(role, stock)
+        _as_signed(role, document, signed)
         if isinstance(parent, Targets):
             self._able(role, parent, self.quorum)
-        self._require(role, data, parent, self.quorum)
+        body = self._require(role, data, parent, self.quorum)
         self._under(role, signed)
-        self._remember(role, data, signed)
+        self._remember(role, body, signed)
 
     def _under(self, role: str, signed: Signed) -> None:
         """Refuse what was signed under a later root than the medium brings: a carrier left out who was revoked."""
@@ -207,12 +209,14 @@ class TrustedBundles:
             raise TrustError("ROOT-MISSING", f"{role} was signed under root v{later}, here is v{self.root.version}",
                              advice=f"do not use this medium; {_ASK}")  # fmt: skip
 
-    def _require(self, role: str, data: bytes, parent: Root | Targets, rule: Quorum) -> None:
-        """Check the quorum on the keys whose signatures are valid under `parent`."""
+    def _require(self, role: str, data: bytes, parent: Root | Targets, rule: Quorum) -> bytes:
+        """Check the quorum on the keys whose signatures are valid under `parent`; return the bytes they signed."""
         found: Metadata[Any] = Metadata.from_bytes(data)
-        result = parent.get_verification_result(role, found.signed_bytes, found.signatures)
+        body = found.signed_bytes  # of thousands of targets, encoding them is what takes the time
+        result = parent.get_verification_result(role, body, found.signatures)
         keys = self._keyring.admit(keys_of(parent).values())
         require(role, [keys[keyid] for keyid in result.signed], rule)
+        return body
 
     def _able(self, role: str, parent: Root | Targets, rule: Quorum) -> None:
         """Refuse a parent that would let stock clients pass with fewer signatures, or with a recovery custodian's."""
@@ -222,14 +226,20 @@ class TrustedBundles:
         if declared.threshold < rule.threshold(role):
             raise TrustError("THRESHOLD", f"{role}: a threshold below {rule.threshold(role)}", advice=_ASK)
 
-    def _remember(self, role: str, data: bytes, signed: Signed) -> None:
+    def _remember(self, role: str, body: bytes, signed: Signed) -> None:
         if "demo" in self._keyring.environments() and self._environment != "demo":
             raise TrustError("ENVIRONMENT", f"{role}: a demo key in production metadata", advice=_ASK)
         self.issued[role] = issued_of(signed, role)
         self.expired.pop(role, None)
         if signed.expires <= self._now:
             self.expired[role] = stamp(signed.expires)
-        self.digests[role] = digest(Metadata.from_bytes(data).signed_bytes)
+        self.digests[role] = digest(body)
+
+
+def _as_signed(role: str, document: dict[str, Any], signed: Signed) -> None:
+    """Refuse what python-tuf read otherwise than it stands there: it fills in what is null, and signs that."""
+    if signed.to_dict() != document["signed"]:
+        raise TrustError("ENVELOPE", f"{role}.json does not stand there as it was signed", advice=_ASK)
 
 
 def _own_targets(site: str) -> tuple[str, str]:

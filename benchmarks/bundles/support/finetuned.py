@@ -16,7 +16,7 @@ VARIANTS = ("w8", "int8")
 
 
 def a_pair(folder: Path, texts: Path, *, steps: int = 40, rate: float = 2e-5) -> dict[str, tuple[Path, Path]]:
-    """Return variant -> (before, after) of `steps` of AdamW at `rate`; what is in `folder` already is not made again."""
+    """Return variant -> (before, after) of `steps` of AdamW at `rate`; what lies in `folder` is not made anew."""
     workshop = Workshop(folder / "workshop")
     names = ("before", f"after-{steps}-{rate}")
     if not all((workshop.variant(name, variant) / "model.onnx").is_file() for name in names for variant in VARIANTS):

@@ -42,7 +42,7 @@ conformance: $(VENV)/ready  ## The public TUF conformance suite against tests/co
 soak: $(VENV)/ready  ## Kill installs, rotations, recoveries and receipts before each of their writes; prints how many.
 	HYBRID_SOAK=1 $(BIN)/python -m pytest -q -s -k killed tests/bundles
 
-bench: bench-placement bench-gateway  ## Every benchmark, beside its peer; prints tables.
+bench: bench-placement bench-gateway bench-bundles  ## Every benchmark, beside its peer; prints tables.
 
 bench-%: $(VENV)/ready
 	for file in benchmarks/$*/*.py; do $(BIN)/python $$file || exit; done

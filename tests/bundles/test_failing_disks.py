@@ -1,8 +1,9 @@
-"""The disk fills up or fails under an install, at any write, fsync or rename: wholly old or wholly new, then mended."""
+"""The disk fills up or fails under an install, or the power does, at any call: wholly old or wholly new, and mended."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,12 @@ from bundles.release import current_number, open_release
 from tests.support.bundles import ABox, BundleForge
 
 ROOT = Path(__file__).parents[2]
-EVERY = int(os.environ.get("HYBRID_FAULT_EVERY", "17"))
+KILLED = "killed"
+SOAK = "HYBRID_SOAK" in os.environ
+EVERY = 1 if SOAK else 17
+CALLS = [("write", "ENOSPC"), ("fsync", "EIO"), ("write", KILLED), ("rename", KILLED), ("symlink", KILLED)]
+RARER = [("write", "EIO"), ("rename", "EIO"), ("mkdir", "ENOSPC"), ("fsync", KILLED), ("mkdir", KILLED),
+         ("unlink", KILLED), ("chmod", KILLED)]  # fmt: skip
 INSTALL = """
 import errno, sys
 from pathlib import Path
@@ -33,10 +39,13 @@ except BundleError as error:
 
 
 def faulty(box: ABox, bundle: Path, call: str, error: str, count: int) -> str:
-    """Install in a process whose call number `count` of `call` fails; return what it said, empty when it succeeded."""
-    inject = ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={count}"]
+    """Install in a process whose call number `count` of `call` fails, or kills it; return what came of it, or ""."""
+    how = "signal=KILL" if error == KILLED else f"error={error}"
+    inject = ["-e", f"trace={call}", "-e", f"inject={call}:{how}:when={count}"]
     command = ["strace", "-qq", "-o", "/dev/null", *inject, sys.executable, "-B", "-c", INSTALL, box.root, bundle]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    if done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return KILLED
     assert done.returncode in (0, 1), done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     return done.stderr.strip().splitlines()[-1] if done.returncode else ""
@@ -49,13 +58,11 @@ def forge(tmp_path: Path) -> BundleForge:
 
 @pytest.mark.slow
 @pytest.mark.debian("strace")
-@pytest.mark.parametrize(
-    ("call", "error"), [("write", "ENOSPC"), ("write", "EIO"), ("fsync", "EIO"), ("rename", "EIO"), ("mkdir", "ENOSPC")]
-)
-def test_a_disk_that_fails_at_each_call(forge: BundleForge, call: str, error: str) -> None:
+@pytest.mark.parametrize(("call", "error"), CALLS + RARER * SOAK)
+def test_fails_or_is_killed_at_each_call(forge: BundleForge, call: str, error: str) -> None:
     """Release 1 serves while release 2 is installed: it goes on serving or release 2 does, and the next run completes.
 
-    HYBRID_FAULT_EVERY=1 takes each call.
+    `make soak` takes each call, of more kinds.
     """
     box = forge.box()
     box.install(forge.build())
@@ -69,14 +76,16 @@ def test_a_disk_that_fails_at_each_call(forge: BundleForge, call: str, error: st
     kept, count, points = box.root.with_name("kept"), 1, 0
     subprocess.run(["cp", "-a", box.root, kept], check=True)
     while said := faulty(box, bundle, call, error, count):
-        assert said in (f"errno {error}", "code SPACE"), said
+        assert said in (f"errno {error}", "code SPACE", KILLED), said
         points += 1
         assert current_number(Box(box.root)) in (1, 2)
         assert open_release(box.root).number == current_number(Box(box.root))
         after = box.standing().state
         assert (after.sequence, after.min_security_version) >= (before.sequence, before.min_security_version)
-        assert not [path for path in box.root.rglob("*.part") if path.is_file()], "half-written stayed"
+        left = [path for path in box.root.rglob("*.part") if path.is_file()]
+        assert said == KILLED or not left, "half-written stayed"
         box.install(bundle)
+        assert not list(box.root.rglob("*.part"))
         assert current_number(Box(box.root)) == 2
         assert open_release(box.root).files["models/minilm/w8/model.onnx"].read_text() == model.read_text()
         subprocess.run(["rm", "-rf", box.root], check=True)

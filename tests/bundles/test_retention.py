@@ -141,7 +141,7 @@ from bundles.retention import clean
 print("here", flush=True)
 clean(Box(Path(sys.argv[1])))
 """
-EVERY = int(os.environ.get("HYBRID_KILL_EVERY", "3"))
+EVERY = 1 if "HYBRID_SOAK" in os.environ else 3
 MUTATING = ("unlink", "rename", "rmdir", "unlinkat")
 
 
@@ -160,7 +160,7 @@ def killed_at(box: ABox, call: str, count: int) -> bool:
 def test_killed_at_each_mutating_call(forge: BundleForge, call: str) -> None:
     """kill -9 at unlinks, renames and rmdirs of a clean: what stays opens, and the next clean completes it.
 
-    HYBRID_KILL_EVERY=1 takes each of them.
+    `make soak` takes each of them.
     """
     box = three(forge)
     kept, count = box.root.with_name("kept"), 1

@@ -109,6 +109,8 @@ def show(result: CheckResult, signature: str) -> None:
     console.print("not checked (not a pass):", markup=False)
     for number, reason in sorted(result.not_checked.items()):
         console.print(f"  {number:>2} {INVARIANTS[number].title} Missing: {reason}", markup=False)
+    for note in result.notes:
+        console.print(f"note: {note}", markup=False)
     console.print(f"the planner's word, not verified: {', '.join(WORDS)}", markup=False)
     console.print(
         f"the plan is {signature}" if signature == "unsigned" else f"the plan bears {signature}", markup=False

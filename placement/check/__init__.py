@@ -86,6 +86,7 @@ def _check(source: Source, snapshot: Snapshot, tick: Tick) -> CheckResult:
         tuple(sorted(set(found), key=_order)),
         tuple(number for number in INVARIANTS if number not in not_checked),
         not_checked,
+        tuple(_notes(audit)),
     )
 
 
@@ -120,6 +121,17 @@ def _overclaimed(audit: Audit, not_checked: dict[int, str]) -> Iterator[Finding]
         yield Finding("plan/invariants", "", f"checked: {number}", "one of 1 to 20", "no such invariant")
     for number in sorted(set(audit.document.invariants.checked) & not_checked.keys()):
         yield Finding("plan/invariants", "", f"checked: {number}", f"not checked: {not_checked[number]}", "checked")
+
+
+def _notes(audit: Audit) -> Iterator[str]:
+    """Yield what is no fault: labels may say less than is derived, because what is unknown is refused (invariant 2)."""
+    named = sorted(audit.seen.stricter)
+    if named:
+        more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+        yield (
+            f"labels that leave out facts or purposes which are known: {', '.join(named[:3])}{more}; nothing is "
+            "permitted by it, and a gateway under this plan refuses more than it need"
+        )
 
 
 def _nothing(fraction: float) -> None:

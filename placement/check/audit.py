@@ -157,12 +157,14 @@ class Seen:
         hops: the ends of every link that a flow takes.
         graphs: what runs of each pipeline: graphs by the pipeline's name.
         copies: what is not known of copies that stages keep: how long they stay, or how they are erased.
+        stricter: stages and flows whose label says less than is derived: a fact is unknown, or a purpose missing.
     """
 
     sites: set[str] = field(default_factory=set)
     hops: set[frozenset[str]] = field(default_factory=set)
     graphs: dict[str, set[Graph]] = field(default_factory=dict)
     copies: set[str] = field(default_factory=set)
+    stricter: set[str] = field(default_factory=set)
 
 
 class Audit:

@@ -73,6 +73,7 @@ class Orders:
         if not outline.orders and not lacking:
             return
         served = Served(self._audit, self._takeovers, run)
+        listed = {(kind.from_stage, kind.to_stage, source, target) for kind, source, target, _ in outline.flows}
         limit, nearest_first = run.pipeline.spec.latency, not run.pipeline.spec.survive
         for stage, order in outline.orders:
             before: float | None = None
@@ -81,6 +82,11 @@ class Orders:
                     continue
                 time = served.queued(stage, place) if kind.queues else served.with_target(stage, kind, place)
                 yield from _reached(run, stage, kind, places[place], time)
+                for sender, receiver, source, target in () if time is None else served.flows(stage, kind, place):
+                    if (sender, receiver, source, target) not in listed:
+                        flow = f"{sender}>{receiver} from {places[source]} to {places[target]}"
+                        expected = f"listed: {_subject(stage, kind, places[place])}"
+                        yield Finding("invariant/1", run.id, flow, expected, "absent")
                 if time is None or _late(time, limit) or kind.stage is not None or kind.queues:
                     continue
                 subject = _subject(stage, kind, places[place])

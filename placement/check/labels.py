@@ -102,7 +102,8 @@ def _covered(atom: Atom, stated: Atom) -> bool:
     identified = stated.identifiability is None or (
         atom.identifiability is not None and STRENGTH[stated.identifiability] >= STRENGTH[atom.identifiability]
     )
-    return law and purposes and identified and set(atom.regimes) <= set(stated.regimes)
+    named = set(atom.regimes) <= set(stated.regimes) and _keys(atom) <= _keys(stated)
+    return law and purposes and identified and named
 
 
 def input_label(pipeline: Pipeline, origin: Site) -> Label:

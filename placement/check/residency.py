@@ -86,6 +86,8 @@ def _stage_at_site(audit: Audit, run: Run, entry: StageEntry) -> Iterator[Findin
     label = run.labels.of(entry.stage)
     if not within(label, entry.label):
         yield Finding("invariant/2", run.id, entry.stage, _shown(label), _shown(entry.label))
+    elif label != entry.label:
+        audit.seen.stricter.add(f"{run.pipeline.name}/{entry.stage}")
     decisions, sunk = _at_site(audit, run, entry, label)
     lowers = run.labels.lowering.registered.get(entry.stage)
     if lowers and entry.site not in lowers.sites:
@@ -140,6 +142,8 @@ def _flow_on_route(audit: Audit, run: Run, flow: FlowEntry) -> Iterator[Finding]
         sender = run.stages.get(ends[0])
         fell = sender is not None and within(label, sender.label)
         yield Finding(f"invariant/{3 if fell else 2}", run.id, subject, _shown(label), _shown(flow.label))
+    elif label != flow.label:
+        audit.seen.stricter.add(f"{run.pipeline.name}/{subject}")
     if routes.links(flow.route) is None:
         return
     decisions = routes.decisions(label, flow.route, run.origin)

@@ -46,11 +46,13 @@ class CheckResult:
     Attributes:
         checked: numbers of the invariants that were checked in full.
         not_checked: number to the field that is missing; these are not passes.
+        notes: what is no fault, and what whoever reads the plan may want to know.
     """
 
     findings: tuple[Finding, ...]
     checked: tuple[int, ...]
     not_checked: Mapping[int, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -64,4 +66,5 @@ class CheckResult:
             "findings": [finding.to_json() for finding in self.findings],
             "checked": list(self.checked),
             "notChecked": {str(number): reason for number, reason in sorted(self.not_checked.items())},
+            "notes": list(self.notes),
         }

@@ -6,7 +6,7 @@ flows are looked up once; for each target only those that begin or end at the st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from placement.check.audit import Audit, Run
@@ -166,10 +166,32 @@ class Served:
             for number in wiring.at.get(serving, ()):
                 legs[number] = self._leg(wiring.wires[number], where)
         else:
-            graph = self._audit.graph(self._run.pipeline, {**self._run.replaced, stage: serving})
-            wiring = self._takeovers.wiring(self._run.pipeline, self._run.labels, graph)
+            wiring = self._instead(stage, serving)
             legs = [self._leg(wire, where) for wire in wiring.wires]
         return wiring.slowest(legs, own)
+
+    def flows(self, stage: str, kind: TargetKind, place: int) -> Iterator[tuple[str, str, int, int]]:
+        """Yield the flows to and from a target: both ends, and the places of both.
+
+        Of a queue they are known when one fallback of the stage queues.
+        """
+        serving, wiring = stage, self._wiring
+        if kind.queues or kind.stage is not None:
+            stages = self._run.labels.stages
+            names = [name for name in stages[stage].fallback if stages[name].task == "queue"]
+            serving = kind.stage or (names[0] if len(names) == 1 else stage)
+            wiring = self._instead(stage, serving)
+        where = {**self._run.ends, serving: place}
+        for number in wiring.at.get(serving, ()) if serving != stage or not kind.queues else ():
+            wire = wiring.wires[number]
+            if wire.sender in where and wire.receiver in where:
+                yield wire.sender, wire.receiver, where[wire.sender], where[wire.receiver]
+
+    def _instead(self, stage: str, serving: str) -> Wiring:
+        """Return the wiring of the graph in which a fallback serves for a stage."""
+        run = self._run
+        graph = self._audit.graph(run.pipeline, {**run.replaced, stage: serving})
+        return self._takeovers.wiring(run.pipeline, run.labels, graph)
 
     def _service(self, site: str, kind: StageKind | TargetKind) -> float | None:
         return self._takeovers.service(self._run.pipeline, site, kind)

@@ -113,6 +113,11 @@ def _flow(ends: str, route: list[str], size: int, label: list[Shape], rules: lis
     }  # fmt: skip
 
 
+def _spare(ends: str, size: int) -> Shape:
+    """Return a flow that runs at Lyon when `quote` takes over there."""
+    return {**_flow(ends, ["clinic-lyon"], size, BOTH, []), "role": "fallback", "rate": 0.0}
+
+
 def _workload(
     origin: str, status: str, stages: list[Shape], flows: list[Shape], order: list[Shape], ms: float, cost: float
 ) -> Shape:
@@ -141,7 +146,8 @@ def the_plan(fleet: Fleet) -> Shape:
          _stage("draft", "dc-paris", assistant, BOTH, BOTH_RULES)],
         [_flow("input>triage", here, 2048, RAW, RAW_RULES), _flow("input>recall", here, 2048, RAW, RAW_RULES),
          _flow("input>draft", wire, 2048, RAW, RAW_RULES), _flow("triage>draft", wire, 200, RAW, RAW_RULES),
-         _flow("recall>draft", wire, 6144, BOTH, BOTH_RULES), _flow("draft>answer", back, 1024, BOTH, BOTH_RULES)],
+         _flow("recall>draft", wire, 6144, BOTH, BOTH_RULES), _flow("draft>answer", back, 1024, BOTH, BOTH_RULES),
+         _spare("quote>answer", 1024), _spare("recall>quote", 6144)],
         [{"stage": "quote", "site": "clinic-lyon"}, {"queue": "clinic-lyon"}],
         1333.867,  # recall 13, half of 18 and 6144 B at 20 Mbit/s 2.4576, draft 1300, 9 and 1024 B back 0.4096
         0.520339,  # two eighths of the box at 0.01, a quarter of the GPU node at 0.5, and its egress

@@ -51,3 +51,21 @@ def test_a_changed_fleet_is_planned_anew_and_holds(name: str) -> None:
     documents = clinics()
     BROKEN_FLEETS[name][1](documents)
     assert planned_and_checked(a_fleet(documents, laws()), SINCE, UNTIL) == []
+
+
+def test_each_flow_that_a_fallback_needs_is_missed() -> None:
+    """Somebody thins out a plan: its fallback orders stay, and a gateway under it could serve none of them."""
+    fleet = read_fleet(EXAMPLE, KINDS)
+    document = plan(problem_of(fleet, Window(SINCE, UNTIL))).to_json()
+    cut = 0
+    for workload in document["workloads"]:
+        for part in workload["assignments"]:
+            whole = part["flows"]
+            for flow in [flow for flow in whole if flow["role"] == "fallback"]:
+                part["flows"] = [other for other in whole if other is not flow]
+                found = {(one.code, one.workload, one.found) for one in check(document, fleet).findings}
+                assert ("invariant/1", workload["id"], "absent") in found, flow
+                cut += 1
+            part["flows"] = whole
+    assert cut >= 10
+    assert check(document, fleet).findings == ()

@@ -67,6 +67,8 @@ def parse(data: bytes, *, what: str, cap: int = DOCUMENT_CAP) -> dict[str, Any]:
             data.decode("utf-8"), object_pairs_hook=_once, parse_float=_no_float, parse_constant=_no_float
         )
         _depth(value)
+        if b"\\u" in data:  # half a surrogate has no UTF-8, so nothing that was ever signed
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise _refuse(what, f"nested deeper than {MAX_DEPTH}") from None
     except ValueError as error:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from bundles.errors import TrustError
 from bundles.trust.stock import Key, encode_canonical
 
@@ -89,7 +91,7 @@ def custodian_key(key: Key) -> CustodianKey:
         )
     try:
         public = _decode(key.scheme, key.keyval["public"])
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError, UnsupportedAlgorithm) as error:
         raise TrustError("KEY-BYTES", f"key {key.keyid[:12]}: {error}", advice=_ADVICE) from None
     environment = str(fields.get("environment", "production"))
     return CustodianKey(key.keyid, custodian, duty, family, key.scheme, environment, public)

@@ -16,7 +16,7 @@ from bundles.document import unstamp
 from bundles.enrolment import load_enrolment
 from bundles.errors import BundleError, GateError
 from bundles.estimate import Estimate
-from bundles.layout import Box
+from bundles.layout import Box, delegation_paths
 from bundles.medium import Medium
 from bundles.nouns import Enrolment, ReleaseRecord
 from bundles.release import Check, Release
@@ -43,7 +43,9 @@ class Standing:
 
     def expiry(self) -> Expiry:
         """Return how fresh the metadata of what is installed is."""
-        return expiry_of(self.root, self.box.trust / "metadata", self.time.now)
+        roles = ("timestamp", "snapshot", "targets", *delegation_paths(self.enrolment.site))
+        files = [self.box.trust / "metadata" / f"{role}.json" for role in roles]
+        return expiry_of(self.root, [file for file in files if file.is_file()], self.time.now)
 
     def trust(self, residency: Residency | None = None) -> Trust:
         """Return what this box verifies a medium with."""

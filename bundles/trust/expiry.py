@@ -6,6 +6,7 @@ always denies, whatever stands here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -107,11 +108,10 @@ class Expiry:
             )  # fmt: skip
 
 
-def expiry_of(root: bytes, metadata: Path, now: datetime) -> Expiry:
-    """Return how fresh `root` and the roles kept in the folder `metadata` are at `now`, by the root's policy."""
+def expiry_of(root: bytes, metadata: Iterable[Path], now: datetime) -> Expiry:
+    """Return how fresh `root` and the roles in the files `metadata` are at `now`, by the root's policy."""
     trusted = Metadata[Root].from_bytes(root)
-    ends = {path.stem: Metadata.from_bytes(path.read_bytes()).signed.expires
-            for path in metadata.glob("*.json") if not path.name.endswith(".root.json")}  # fmt: skip
+    ends = {path.stem: Metadata.from_bytes(path.read_bytes()).signed.expires for path in metadata}
     ends["root"] = trusted.signed.expires
     role, expires = min(ends.items(), key=lambda item: (item[1], item[0]))
     policy = expiry_policy_of(trusted.signed)

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from bundles.document import canonical, read
 from bundles.errors import BundleError, GateError, InputError, StateError, TrustError
 from bundles.install import keep_time
 from bundles.recovery.drafting import draft, lacking, seal, sign
-from bundles.recovery.obeying import challenge, damaged, obey
+from bundles.recovery.obeying import challenge, check, damaged, obey
 from bundles.recovery.order import Challenge, OrderedFloor, SealedOrder
 from bundles.trust.state import LogHead, State
 from tests.support.bundles import PEOPLE, RECOVERY, SITE, ABox, BundleForge, refused
@@ -180,6 +183,43 @@ def test_an_order_that_was_changed_on_the_way(forge: BundleForge, sticks: list[P
     sealed = ordered(forge, ask(box))
     bent = sealed.order.model_copy(update={"floor": OrderedFloor(release=0, security=0)})
     refuses(box, SealedOrder(order=bent, signatures=sealed.signatures), "RECOVERY-QUORUM", TrustError)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(at=st.integers(0, 10**6), data=st.binary(max_size=40), cut=st.integers(0, 40))
+def test_any_bytes_are_an_order_or_refused(whole: tuple[ABox, bytes], at: int, data: bytes, cut: int) -> None:
+    """Fuzzing: whatever replaces some bytes of a sealed order, the box reads no order, or refuses it; or the bytes that
+    are signed are the same."""
+    box, sealed = whole
+    bent = sealed[: at % len(sealed)] + data + sealed[at % len(sealed) + cut :]
+    before = box.snapshot()
+    try:
+        found = read(SealedOrder, bent, what="order")
+        check(damaged(box.root, box.machine_id), found)
+    except BundleError:
+        assert box.snapshot() == before
+    else:
+        assert found.order == read(SealedOrder, sealed, what="order").order
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[ABox, bytes]:
+    """Return a box that asks, and the bytes of the order that answers it."""
+    forge = BundleForge(tmp_path_factory.mktemp("order"), people={**PEOPLE, **RECOVERY})
+    box = forge.box()
+    lose(box)
+    return box, canonical(ordered(forge, ask(box)))
+
+
+def test_an_order_under_a_root_that_was_rotated_meanwhile(forge: BundleForge) -> None:
+    """The box asked while its state was whole, and installed a new root before the order came: ask again."""
+    box = forge.box()
+    sealed = ordered(forge, ask(box))
+    forge.repository.replace_custodians(forge.repository.custodians(), forge.clock.now)
+    forge.repository.sign(forge.signers())
+    assert forge.repository.publish()
+    box.install(forge.build(forge.cargo(table={"later": 1})))
+    refuses(box, sealed, "RECOVERY-CHALLENGE")
 
 
 def test_what_headquarters_knows_more_of_holds(forge: BundleForge, sticks: list[Path]) -> None:

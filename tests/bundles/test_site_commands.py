@@ -14,11 +14,12 @@ from typer.testing import CliRunner
 
 from bundles.admission import admit
 from bundles.enrolment import fingerprint
-from bundles.errors import BundleError
+from bundles.errors import BundleError, GateError
 from bundles.layout import Box
 from bundles.trust.state import machine_id
 from hybrid.cli import app
 from hybrid.cli.console import exit_code_of
+from hybrid.cli.receipting import receipted
 from hybrid.errors import HybridError
 from hybrid.evidence.log import EvidenceLog
 from hybrid.gateway.identity import read_identity
@@ -132,6 +133,31 @@ def test_a_deleted_log_is_said_and_comes_home(forge: BundleForge, box: ABox) -> 
     assert (made["evidence"], made["log"]["size"]) == ("broken", 2)
     seen = hybrid("receipt", "verify", stick / "receipts", "--trust", forge.folder / "trust", code=3)
     assert [one["code"] for one in seen["findings"]] == ["LOG"]
+
+
+def failing(box: ABox, medium: Path, code: str) -> None:
+    with receipted(box.root, medium, asked=True) as seen:
+        seen.append("sha256:" + "4" * 64)
+        raise GateError(code, "it failed", advice="telephone")
+
+
+def test_a_release_that_did_not_come_up_is_in_the_receipt(forge: BundleForge, box: ABox) -> None:
+    """The health gate failed and the release before serves again, or nothing does: the receipt says which, and of what
+    bundle; the refusal itself goes on."""
+    stick = installed(forge, box)
+    for left in ("rolled-back", "withdrawn"):
+        if left == "withdrawn":
+            (box.root / "current").unlink()
+        with pytest.raises(GateError):
+            failing(box, stick / "medium", "HEALTH")
+        found = max((stick / "receipts").iterdir(), key=lambda path: path.name)
+        said = json.loads(found.read_bytes())
+        assert (said["health"], said["failed"]) == (left, "sha256:" + "4" * 64)
+        assert ("serving" in said) == (left == "rolled-back")
+    before = len(list((stick / "receipts").iterdir()))
+    with pytest.raises(GateError):
+        failing(box, stick / "medium", "GATE")
+    assert len(list((stick / "receipts").iterdir())) == before
 
 
 def test_a_box_is_mended_by_its_commands(forge: BundleForge, box: ABox) -> None:

@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,18 +39,20 @@ class Cleaned:
 def in_use(served: release.Release) -> Iterator[None]:
     """Hold a release while a process serves it, so that nobody cleans it away underneath.
 
+    It is the folder that is held: the record in it is another file after the same bundle was installed again.
+
     Raises:
         StateError: it was removed just now.
     """
     try:
-        handle = os.open(Box(served.root).release(served.number), os.O_RDONLY)
+        handle = os.open(Box(served.root).release(served.number).parent, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
         raise _gone(served.number) from None
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        if not os.fstat(handle).st_nlink:
+            raise _gone(served.number)
         yield
-    except BlockingIOError:
-        raise _gone(served.number) from None
     finally:
         os.close(handle)
 
@@ -61,7 +63,12 @@ def clean(box: Box, *, dry_run: bool = False) -> Cleaned:
     Raises:
         StateError: the record of a release that stays cannot be read: then nothing is removed.
     """
-    held = _kept(box)
+    with ExitStack() as locks:
+        return _clean(box, locks, dry_run)
+
+
+def _clean(box: Box, locks: ExitStack, dry_run: bool) -> Cleaned:
+    held = _kept(box, locks)
     records = {number: release.load(box, number) for number in held}
     named = {name for record in records.values() for name in referenced(record)}
     gone = sorted(
@@ -85,23 +92,24 @@ def referenced(record: ReleaseRecord) -> set[str]:
     return {found.decode() for found in _DIGEST.findall(canonical(record))}
 
 
-def _kept(box: Box) -> set[int]:
+def _kept(box: Box, locks: ExitStack) -> set[int]:
+    """Return the releases that stay; the others are locked until `locks` closes, so that none begins to serve."""
     numbers = release.numbers(box)
-    held = {number for number in numbers if _is_held(box, number)} | set(numbers[-1:])
     current = release.current_number(box)
-    if current is None:
-        return held
-    before = release.load(box, current).previous
-    return held | {current} | {number for number in numbers if number == before}
+    before = release.load(box, current).previous if current is not None else None
+    kept = set(numbers[-1:]) | {number for number in numbers if number in (current, before)}
+    return kept | {number for number in numbers if number not in kept and not _locked(box, number, locks)}
 
 
-def _is_held(box: Box, number: int) -> bool:
-    with box.release(number).open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+def _locked(box: Box, number: int, locks: ExitStack) -> bool:
+    """Lock a release against whoever would begin to serve it; False where somebody serves it already."""
+    handle = os.open(box.release(number).parent, os.O_RDONLY | os.O_DIRECTORY)
+    locks.callback(os.close, handle)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _forget(box: Box, number: int) -> None:

@@ -25,14 +25,16 @@ def forge(tmp_path: Path) -> BundleForge:
     return BundleForge(tmp_path)
 
 
-def a_release(forge: BundleForge, box: ABox, number: int) -> None:
-    """Install release `number`: a model, a table and a runtime of its own."""
+def a_release(forge: BundleForge, box: ABox, number: int) -> Path:
+    """Install release `number`, a model, a table and a runtime of its own, and return its bundle."""
     forge.clock.pass_(days=1)
     forge.code = {"hybrid/version.py": f"NUMBER = {number}\n"}
     model = forge.folder / f"model-{number}"
     model.write_text(f"weights {number} " * 1000)
     files = forge.cargo().files | {"models/minilm/w8/model.onnx": model}
-    box.install(forge.build(forge.cargo(files=files, table={"number": number})))
+    bundle = forge.build(forge.cargo(files=files, table={"number": number}))
+    box.install(bundle)
+    return bundle
 
 
 def three(forge: BundleForge) -> ABox:
@@ -100,11 +102,12 @@ def test_a_rehearsal_removes_nothing_and_says_the_same(forge: BundleForge) -> No
 
 
 def test_a_release_that_a_service_runs_is_not_cleaned_away_under_it(forge: BundleForge) -> None:
-    """Two installs while nobody restarted the service: what it imports and reads later is still there."""
+    """Three installs while nobody restarted the service, one of them of its own bundle: what it reads is there."""
     box = forge.box()
-    a_release(forge, box, 1)
+    bundle = a_release(forge, box, 1)
     served = open_release(box.root)
     with in_use(served):
+        box.install(bundle)
         for number in (2, 3):
             a_release(forge, box, number)
         assert numbers(Box(box.root)) == [1, 2, 3]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -88,6 +88,16 @@ def _show(request: SigningRequest, digest: str) -> None:
     out().print(f"digest {digest}", markup=False)
 
 
+def _shown(request: SigningRequest, digest: str) -> dict[str, Any]:
+    from bundles.trust.signing import summary
+
+    roles = [
+        {"role": role, "version": int(version), "expires": expires, "changes": changes.splitlines()}
+        for role, version, expires, changes in summary(request)
+    ]
+    return {"digest": digest, "repository": request.repository, "environment": request.environment, "roles": roles}
+
+
 def _sign_request(
     file: Path, keys: Path | None, to: Path | None, yes: bool, again: bool, secrets: tuple[Path | None, Path | None],
     dry_run: bool, output: Output,
@@ -103,6 +113,9 @@ def _sign_request(
     request = request_from(data, str(file))
     if output is Output.text:
         _show(request, digest(data))
+    if dry_run and keys is None:
+        emit(output, _shown(request, digest(data)), lambda: None)
+        return
     if keys is None or (to is None and not dry_run):
         raise InputError(
             "a request is signed with --keys into --to", advice="hybrid trust sign REQUEST --keys DIR -o FILE"
@@ -111,6 +124,7 @@ def _sign_request(
     require_own(request, person, load_ledger(keys))
     _require_no_doubts(request, keys, again)
     if dry_run or to is None:
+        emit(output, _shown(request, digest(data)), lambda: None)
         return
     if not yes:
         typer.confirm("Have you compared the digest with headquarters, and sign?", abort=True, err=True)

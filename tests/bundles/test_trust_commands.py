@@ -43,6 +43,9 @@ def test_a_headquarters_from_its_first_root_to_another_profile(trust: Any, tmp_p
     assert made["waiting"] == {"ada": ["root"], "ben": ["root"]}
 
     asked = trust("sign", "hq", "--request", "r.json")
+    read = trust("sign", "r.json", "--dry-run")
+    assert read["digest"] == asked["digest"]
+    assert "custodian ada (release) is new" in read["roles"][0]["changes"]
     assert "NOT-ASKED" in trust("sign", "r.json", "--keys", "keys/dora", "-o", "dora.json", "--yes", code=2)
     wrong = trust("sign", "r.json", "--keys", "keys/ada", "-o", "ada.json", "--yes", code=2, HYBRID_PASSPHRASE="wrong")
     assert "PASSPHRASE" in wrong

@@ -12,7 +12,7 @@ from bundles.document import Noun, canonical, digest, read
 from bundles.errors import InputError
 from bundles.store import write_durably
 from bundles.trust.custody import Custodian
-from bundles.trust.signing import SigningRequest
+from bundles.trust.signing import RoleRequest, SigningRequest
 
 LEDGER_FILE = "signed.json"
 
@@ -67,14 +67,22 @@ def require_own(request: SigningRequest, person: Custodian, ledger: Ledger | Non
 
 
 def doubts(request: SigningRequest, ledger: Ledger | None) -> list[str]:
-    """Return what does not follow from what was signed here: an older version, or one version with two contents."""
-    said = []
-    for item in request.roles:
-        known, version = (ledger.roles if ledger else {}).get(item.role), int(item.signed.get("version", 0))
-        if known and version < known.version:
-            said.append(f"{item.role} v{version} is older than v{known.version}, which was signed here")
-        if known and version == known.version and _digest(item.signed) != known.digest:
-            said.append(f"{item.role} v{version} was signed here with other content")
+    """Return what does not follow from what was signed here.
+
+    That is an older version, one version with two contents, or another past than the one that was signed.
+    """
+    known = ledger.roles if ledger else {}
+    return [line for item in request.roles if item.role in known for line in _doubts(item, known[item.role])]
+
+
+def _doubts(item: RoleRequest, known: Entry) -> list[str]:
+    said, version, before = [], int(item.signed.get("version", 0)), item.published or {}
+    if version < known.version:
+        said.append(f"{item.role} v{version} is older than v{known.version}, which was signed here")
+    if version == known.version and _digest(item.signed) != known.digest:
+        said.append(f"{item.role} v{version} was signed here with other content")
+    if before.get("version") == known.version and _digest(before) != known.digest:
+        said.append(f"{item.role} v{known.version} is said to be published, with other content than was signed here")
     return said
 
 

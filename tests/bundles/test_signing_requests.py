@@ -101,6 +101,22 @@ def test_an_older_version_than_was_signed(forge: BundleForge) -> None:
     assert any("older than v2" in line for line in doubts(first, load_ledger(forge.folder / "keys" / "ada")))
 
 
+def test_another_past_than_was_signed(forge: BundleForge) -> None:
+    """A request hides a new target by saying that it was published before: ada signed that version, without it."""
+    at_home(forge, "ada", waiting(forge))
+    forge.build()
+    forge.clock.pass_(days=1)
+    honest = waiting(forge, table={"stages": []})
+    folder = forge.folder / "keys" / "ada"
+    assert not doubts(honest, load_ledger(folder))
+    lying = tuple(
+        item.model_copy(update={"published": {**item.signed, "version": 1}}) if item.role == "targets" else item
+        for item in honest.roles
+    )
+    found = doubts(honest.model_copy(update={"roles": lying}), load_ledger(folder))
+    assert found == ["targets v1 is said to be published, with other content than was signed here"]
+
+
 def test_signatures_for_another_repository(forge: BundleForge, tmp_path: Path) -> None:
     made = at_home(forge, "ada", waiting(forge))
     other = BundleForge(tmp_path / "other")

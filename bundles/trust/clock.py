@@ -93,5 +93,6 @@ def read_clock() -> Reading:
 
 
 def _ran(reading: Reading, floor: Floor) -> timedelta:
-    """Return how long the box ran since the floor was saved, as far as one boot can tell."""
-    return timedelta(seconds=max(0, reading.uptime - floor.uptime) if reading.boot == floor.boot else 0)
+    """Return how long the box was seen to run since the floor was saved: another boot began after that."""
+    since = floor.uptime if reading.boot == floor.boot else 0
+    return timedelta(seconds=max(0, reading.uptime - since))

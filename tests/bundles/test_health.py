@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -41,7 +40,7 @@ class Clinic:
 
 @pytest.fixture
 def clinic(tmp_path: Path) -> Clinic:
-    forge = BundleForge(tmp_path, FakeClock(dt.datetime.now(dt.UTC).replace(microsecond=0)))
+    forge = BundleForge(tmp_path, FakeClock.here())
     seed, card = forge.seed(ORIGIN)
     box = ABox(tmp_path / ORIGIN, forge.clock, machine_id()).enrol(seed, card)
     assert box.enrolled is not None

@@ -33,8 +33,7 @@ TABLE = {"version": 1, "site": SITE, "since": "2026-01-01", "until": "2126-01-01
 @pytest.fixture
 def forge(tmp_path: Path) -> BundleForge:
     """Return a headquarters of today, with recovery custodians."""
-    now = dt.datetime.now(dt.UTC).replace(microsecond=0) - dt.timedelta(minutes=5)
-    return BundleForge(tmp_path, FakeClock(now), people={**PEOPLE, **RECOVERY})
+    return BundleForge(tmp_path, FakeClock.here(ago=dt.timedelta(minutes=5)), people={**PEOPLE, **RECOVERY})
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def test_what_a_box_ran_is_not_drift(box: ABox, bundle: Path) -> None:
         box.clock.pass_(days=30)
         assert not keep_time(box.standing()).clock_suspect
     box.clock = FakeClock(now=START.replace(year=1970), boot="boot-2", uptime=5)
-    assert box.standing().time.now == START + timedelta(days=360)
+    assert box.standing().time.now == START + timedelta(days=360, seconds=5)
 
 
 def test_being_switched_off_is_believed_up_to_the_drift_in_all(box: ABox, bundle: Path) -> None:
@@ -174,7 +174,7 @@ def test_time_never_falls(signed, ran, ahead, rtc, up, same, issued) -> None:  #
     floor = Floor(signed=stamp(signed), shown=stamp(shown), local=stamp(local), uptime=1000, boot="a")
     reading = Reading(rtc, up, "a" if same else "b")
     found = effective_time(reading, floor, DRIFT)
-    since = timedelta(seconds=max(0, up - 1000) if same else 0)
+    since = timedelta(seconds=max(0, up - 1000) if same else up)
     assert local + since <= found.now <= shown + since + DRIFT
     assert found.suspect == (rtc > shown + since + DRIFT)
     later = raised(floor, reading, found, issued)
@@ -189,8 +189,10 @@ def test_saving_never_widens_the_drift(steps: list[tuple[datetime, int, bool]]) 
     reading = Reading(START, 10, "0")
     floor, ran = first_floor(reading, START), 0
     for number, (rtc, seconds, reboot) in enumerate(steps):
-        ran += 0 if reboot else seconds
-        reading = Reading(rtc, seconds, str(number)) if reboot else Reading(rtc, reading.uptime + seconds, reading.boot)
+        ran += seconds
+        reading = (
+            Reading(rtc, seconds, f"boot-{number}") if reboot else Reading(rtc, reading.uptime + seconds, reading.boot)
+        )
         found = effective_time(reading, floor, DRIFT)
         assert START + timedelta(seconds=ran) <= found.now <= START + timedelta(seconds=ran) + DRIFT
         floor = raised(floor, reading, found, START)

@@ -21,8 +21,7 @@ GRACE = ExpiryPolicy(policy="grace", grace_days=30)
 
 def a_box(base: Path, *, ago: int, ran: int, policy: ExpiryPolicy | None = None) -> ABox:
     """Return a box that installed a bundle `ago` days ago on this machine, and was seen to run `ran` days since."""
-    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-    forge = BundleForge(base, FakeClock(now - dt.timedelta(days=ago)))
+    forge = BundleForge(base, FakeClock.here(ago=dt.timedelta(days=ago)))
     if policy:
         forge.repository.order_expiry(policy, forge.clock.now)
         forge.repository.sign(forge.signers())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import http.client
 import json
 import os
@@ -39,7 +38,7 @@ def a_cargo(forge: BundleForge, keys: Sequence[PlanKey], files: Mapping[str, Pat
 
 def an_installed_box(base: Path, files: Mapping[str, Path] | None = None) -> Path:
     """Enrol a box for the clinic, install a signed bundle by the real verifier, and return the box's root."""
-    forge = BundleForge(base, FakeClock(dt.datetime.now(dt.UTC).replace(microsecond=0)))
+    forge = BundleForge(base, FakeClock.here())
     seed, card = forge.seed(ORIGIN)
     box = ABox(base / ORIGIN, forge.clock, machine_id()).enrol(seed, card)
     assert box.enrolled is not None

@@ -27,7 +27,7 @@ from bundles.layout import TUF_TAG, Box
 from bundles.medium import Medium
 from bundles.nouns import SiteRecord
 from bundles.seed import open_seed, write_seed
-from bundles.trust.clock import Reading
+from bundles.trust.clock import Reading, read_clock
 from bundles.trust.custody import Custodian, load_signers, make_keys
 from bundles.trust.quorum import Quorum
 from bundles.trust.repository import Repository
@@ -50,6 +50,15 @@ class FakeClock:
     now: datetime = START
     uptime: int = 1000
     boot: str = "boot-1"
+
+    @classmethod
+    def here(cls, *, ago: timedelta = timedelta()) -> FakeClock:
+        """Return a clock of this machine's own boot that is slow by `ago`: for a box whose commands read the real one.
+
+        The box was not seen to run since.
+        """
+        real = read_clock()
+        return cls(real.rtc - ago, real.uptime, real.boot)
 
     def pass_(self, **span: int) -> None:
         step = timedelta(**span)

@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 export ORT_DISABLE_TELEMETRY := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help demo test lint mutants bench bench-placement bench-gateway conformance soak debian locks clean
+.PHONY: help demo test lint mutants bench bench-placement bench-gateway bench-bundles conformance soak debian locks clean
 
 help:  ## Print the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

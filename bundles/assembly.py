@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from bundles.document import canonical, digest, plain, read, unstamp
 from bundles.errors import InputError
 from bundles.nouns import BundleManifest, Component, Named, PlanKey, Requirement, SitePlan
 from bundles.numbering import BuildRecord, numbered
+from bundles.provenance.card import ModelCard
+from bundles.provenance.licences import licence_of
 from bundles.store import sync_tree
 from bundles.trust.drafting import signed_target
 from bundles.trust.repository import Repository
@@ -41,6 +43,7 @@ class Cargo:
         table: the site's decision table, carried without being read; `keys` the registry of the plan.
         base: folder of the bundle that the site was given before; what it has then does not travel, and a changed model
             travels as a delta. `keep_full` carries the full files too, for boxes that have another base.
+        cards: `<model>/<variant>` -> what the bill says of it.
     """
 
     site: str
@@ -58,6 +61,7 @@ class Cargo:
     cpu_features: tuple[str, ...] = ()
     base: Path | None = None
     keep_full: bool = False
+    cards: Mapping[str, ModelCard] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,8 @@ def _build(
     quorum = repository.record.quorum
     targets = {item.target: signed_target(item.target, blobs.read(item.digest), quorum) for item in components}
     plan = canonical(_site_plan(cargo, record))
-    bill = bill_of(cargo.site, record.issued, files)
+    licences = {f"runtime/{wheel.name}": licence_of(wheel) for wheel in cargo.wheels}
+    bill = bill_of(cargo.site, record.issued, files, cargo.cards, licences)
     plan_blob, bill_blob = blobs.add(plan, oci.SITEPLAN), blobs.add(bill, "application/vnd.cyclonedx+json")
     targets[layout.plan_target(cargo.site)] = signed_target(layout.plan_target(cargo.site), plan, quorum)
     delegated = _by_role(repository, cargo.site, targets)
@@ -225,6 +230,7 @@ def _content(
         "plan": cargo.plan_digest, "policy": cargo.policy_digest, "keys": [plain(key) for key in cargo.keys],
         "revoked": list(cargo.revoked), "floor": cargo.min_security_version,
         "version": cargo.security_version, "needs": plain(needs),
+        "cards": {name: card.as_component() for name, card in cargo.cards.items()},
     }  # fmt: skip
     return content | ({"base": plain(base)} if base else {})
 

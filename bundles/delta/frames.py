@@ -19,7 +19,7 @@ from bundles.delta.nouns import FRAME_CAP
 from bundles.errors import TrustError
 
 COPY, LITERAL, CHANGE = 0, 1, 2
-PIECE = 4 * 1024 * 1024
+PIECE = 2 * 1024 * 1024
 """Most bytes of a step that is not a plain copy."""
 STEPS_CAP = 65_536
 _TYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<u1"), 2: np.dtype("<u2"), 4: np.dtype("<u4"), 8: np.dtype("<u8")}

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundles.assembly import Cargo
+from bundles.provenance.card import ModelCard
+from bundles.provenance.statements import subjects_of
 from hybrid.errors import InputError
 
 if TYPE_CHECKING:
@@ -99,6 +101,35 @@ def model_files(model: Model, variant: str, workshop: Path) -> dict[str, Path]:
     return found
 
 
+def statements(model: Model, variant: str, workshop: Path) -> dict[str, Path]:
+    """Return logical path -> what the workshop states about one variant: how it was built, how it was evaluated.
+
+    Raises:
+        InputError: a statement speaks of other files than the Model manifest names.
+    """
+    declared = next((v.files for v in model.spec.variants if v.name == variant), {})
+    found = {}
+    for file in sorted((workshop / model.name / "provenance").glob(f"{variant}.*.json")):
+        if not subjects_of(file).items() <= declared.items():
+            raise InputError(f"{file} speaks of other files than Model {model.name} names",
+                             advice="make and evaluate the variant again, or remove the statement")  # fmt: skip
+        found[f"provenance/{model.name}.{file.name}"] = file
+    return found
+
+
+def card_of(model: Model, variant: str) -> ModelCard:
+    """Return what the Model manifest states about one variant, for the bill of materials."""
+    spec = model.spec
+    quality = next((v.quality for v in spec.variants if v.name == variant), {})
+    atoms = None if spec.trained_on is None else tuple(str(atom.data) for atom in spec.trained_on)
+    return ModelCard(
+        task=str(spec.task), licence=spec.licence, source=spec.source.package or spec.source.path or "",
+        source_digest=spec.source.digest, measured_on=str(quality.get("measuredOn", "")),
+        quality={name: str(value) for name, value in quality.items() if name != "measuredOn"},
+        approved=f"{spec.approval.by}, {spec.approval.on}" if spec.approval else "", trained_on=atoms,
+    )  # fmt: skip
+
+
 def documents(store: Knowledge, folder: Path) -> dict[str, Path]:
     """Return logical path -> document of one Knowledge, held against the digest of its listing.
 
@@ -167,13 +198,14 @@ def collect(
     models, stores = {m.name: m for m in fleet.of(Model)}, {k.name: k for k in fleet.of(Knowledge)}
     files: dict[str, Path] = {}
     for model, variant in placed.models:
-        files |= model_files(models[model], variant, workshop)
+        files |= model_files(models[model], variant, workshop) | statements(models[model], variant, workshop)
     for name in placed.knowledge:
         files |= documents(stores[name], fleet.root / (stores[name].spec.source.path or name))
     return Cargo(
         site=site_name, jurisdiction=str(site.spec.location), arch=site.spec.hardware[0].arch, plan_digest=plan_digest,
         policy_digest=policy_digest(fleet), table=compile_table(plan, fleet, site_name),
-        files=files | policy_files(fleet), wheels=wheels, keys=tuple(keys), **knobs,
+        files=files | policy_files(fleet), wheels=wheels, keys=tuple(keys),
+        cards={f"{name}/{variant}": card_of(models[name], variant) for name, variant in placed.models}, **knobs,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from hybrid.errors import InputError
 from hybrid.knowledge.store import digest_of
 from hybrid.models.offline import go_offline
+from hybrid.models.provenance import state_build
 from hybrid.models.workshop import REFERENCE, Workshop, replacing
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def train_classifier(embedder: str, model: str, texts: Path, workshop: Workshop)
     workshop.write_source(
         replace(source, model=model, task="classify", embedder=embedder, data=texts.name, data_digest=digest_of(texts))
     )
+    state_build(model, REFERENCE, workshop)
     return folder
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid.errors import InputError
 from hybrid.models.offline import go_offline, quiet
+from hybrid.models.provenance import state_build
 from hybrid.models.workshop import REFERENCE, Source, Workshop, digest_of_folder, replacing
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def export(source: str, model: str, workshop: Workshop, *, way: str = "optimum",
         shutil.copyfile(weights / "tokenizer.json", folder / "tokenizer.json")
         _finish(folder / "model.onnx", _max_tokens(weights))
     workshop.write_source(Source(model, "embed", source, digest_of_folder(weights), licence))
+    state_build(model, REFERENCE, workshop)
     return workshop.variant(model, REFERENCE)
 
 

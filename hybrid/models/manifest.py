@@ -14,6 +14,7 @@ from typing import Any
 
 from hybrid.errors import InputError
 from hybrid.knowledge.store import digest_of
+from hybrid.models.provenance import state_evaluation
 from hybrid.models.workshop import REFERENCE, Workshop, write_text
 
 MIB = 1 << 20
@@ -146,7 +147,15 @@ def approve(model: str, workshop: Workshop, approval: Approval) -> list[str]:
         write_text(
             workshop.folder(model) / "approval.json", json.dumps({**decision, "evaluation": digest}, indent=2) + "\n"
         )
+        _state_evaluations(model, workshop, approval)
     return refused
+
+
+def _state_evaluations(model: str, workshop: Workshop, approval: Approval) -> None:
+    evaluation = workshop.evaluation(model)
+    for measured in _decided(evaluation, approval):
+        state_evaluation(model, measured, evaluation["texts_digest"], FLOORS[evaluation["task"]],
+                         f"{approval.by}, {approval.on}", workshop)  # fmt: skip
 
 
 def state_of(model: str, workshop: Workshop) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from hybrid.gateway.engines.session import onnxruntime
 from hybrid.models.classifier import head_of, put_head
 from hybrid.models.export import export_decoder, stamp
 from hybrid.models.offline import go_offline, quiet
+from hybrid.models.provenance import state_build
 from hybrid.models.workshop import REFERENCE, Workshop, replacing
 
 FLOAT = 1  # onnx.TensorProto.FLOAT: quantize_dynamic cannot infer the type of every tensor
@@ -34,9 +35,17 @@ def quantize(model: str, variant: str, workshop: Workshop) -> Path:
     go_offline()
     onnxruntime()
     if "model.onnx" not in reference:
-        return _of_generator(model, variant, workshop)
-    if embedder := workshop.source(model).embedder:
-        return _of_classifier(model, embedder, variant, workshop)
+        made = _of_generator(model, variant, workshop)
+    elif embedder := workshop.source(model).embedder:
+        made = _of_classifier(model, embedder, variant, workshop)
+    else:
+        made = _of_embedder(model, variant, workshop)
+    state_build(model, variant, workshop)
+    return made
+
+
+def _of_embedder(model: str, variant: str, workshop: Workshop) -> Path:
+    reference = workshop.files(model, REFERENCE)
     with quiet(), replacing(workshop.variant(model, variant)) as folder:
         VARIANTS[variant](reference["model.onnx"], folder / "model.onnx")
         _keep_metadata(reference["model.onnx"], folder / "model.onnx")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hybrid.errors import InputError
 from hybrid.gateway.engines.payload import prompt_of
 from hybrid.models.offline import go_offline, quiet
+from hybrid.models.provenance import state_build
 from hybrid.models.workshop import REFERENCE, Source, Workshop, replacing
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def train_generator(
         tokenizer.save_pretrained(folder)
     digest = digest_of(replies)
     workshop.write_source(Source(model, "generate", replies.name, digest, "Apache-2.0", replies.name, digest))
+    state_build(model, REFERENCE, workshop)
     return Trained(
         workshop.variant(model, REFERENCE), len(losses), took, losses[0], losses[-1], network.num_parameters(),
         len(losses) == steps,

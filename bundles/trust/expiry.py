@@ -74,7 +74,7 @@ class Expiry:
     """How fresh the metadata of what is installed is.
 
     Attributes:
-        role: the one that runs out first, at `expires`; `days_left` is negative afterwards.
+        role: the one that runs out first, at `expires`; `days_left` is in whole days, negative afterwards.
         policy: in force here.
         verdict: `valid`, `excused` (run out, and the policy lets it serve), or `expired`.
     """
@@ -115,7 +115,7 @@ def expiry_of(root: bytes, metadata: Iterable[Path], now: datetime) -> Expiry:
     ends["root"] = trusted.signed.expires
     role, expires = min(ends.items(), key=lambda item: (item[1], item[0]))
     policy = expiry_policy_of(trusted.signed)
-    return Expiry(role, expires, (expires - now).days, policy, _verdict(expires, now, policy))
+    return Expiry(role, expires, int((expires - now) / timedelta(days=1)), policy, _verdict(expires, now, policy))
 
 
 def _verdict(expires: datetime, now: datetime, policy: ExpiryPolicy) -> Verdict:

@@ -103,6 +103,17 @@ def test_bent_and_signed_again(published: Published, role: str, data: st.DataObj
         climb(files, published)
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_what_python_tuf_fills_in(published: Published, role: str) -> None:
+    """It reads `null` as its own version of the specification, and finds the signature valid: one text, two readers."""
+    files = tuf_files(published.bundle)
+    document = json.loads(files[f"{role}.json"])
+    document["signed"]["spec_version"] = None
+    files[f"{role}.json"] = json.dumps(document).encode()
+    with pytest.raises(TrustError, match="ENVELOPE"):
+        climb(files, published)
+
+
 @FEW
 @given(data=st.data(), flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 7)), min_size=1, max_size=3))
 def test_flipped_bits(published: Published, data: st.DataObject, flips: list[tuple[int, int]]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bundles.errors import BundleError, TrustError
 from bundles.trust.quorum import Quorum
-from bundles.trust.stock import CryptoSigner
+from bundles.trust.stock import CryptoSigner, EnvelopeType, TrustedMetadataSet
 from tests.bundles.test_custodians import newcomer
 from tests.support.bundles import ABox, BundleForge, refused, resign, tuf_files, with_tuf
 
@@ -120,6 +120,28 @@ def test_revoked_custodians_sign_on(forge: BundleForge) -> None:
         resign(files, "8.root", next_, signers[1])
 
     refused(box, with_tuf(bundle, fork), "METADATA", TrustError)
+
+
+@pytest.mark.parametrize("broken", ["ed25519", "ml-dsa"])
+def test_a_root_that_half_of_the_old_quorum_signs(forge: BundleForge, tmp_path: Path, broken: str) -> None:
+    """One family is broken for all, ada's other key is stolen: four signatures, as many as the old root's threshold.
+
+    With them thieves sign a next root of their own people, whose own quorum is met; stock TUF would follow it.
+    """
+    box = a_box(forge)
+    thieves = BundleForge(tmp_path / "thieves", people={"mal": "release", "max": "release", "mia": "compliance"})
+    theirs = tuf_files(thieves.build())["1.root.json"]
+    stolen = [s for s in forge.signers() if s.public_key.unrecognized_fields["family"] == broken]
+    hands = {s.public_key.keyid: s for s in [*stolen, *forge.signers(["ada"]), *thieves.signers()]}
+
+    def take_over(files: dict[str, bytes]) -> None:
+        files["2.root.json"] = theirs
+        resign(files, "2.root", lambda signed: setattr(signed, "version", 2), hands.values())
+
+    bent = with_tuf(forge.build(), take_over)
+    first, second = (tuf_files(bent)[f"{version}.root.json"] for version in (1, 2))
+    assert TrustedMetadataSet(first, EnvelopeType.METADATA).update_root(second).version == 2
+    assert "1 of 2" in str(refused(box, bent, "QUORUM", TrustError))
 
 
 def test_a_quorum_that_grows_is_asked_of_the_next_root(forge: BundleForge) -> None:

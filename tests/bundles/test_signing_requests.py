@@ -216,6 +216,7 @@ def test_a_rotation_that_was_cut_changes_nobody(forge: BundleForge) -> None:
     assert "finn" not in {p.custodian for p in forge.repository.custodians()}
     forge.build(forge.cargo(table={}), signers=forge.signers(["ada", "ben", "dora"]))
     assert "finn" not in {p.custodian for p in forge.repository.custodians()}
+    Staff(forge.repository.folder).stage(forge.repository.record, [*forge.custodians, finn])
     forge.repository.draft_root(forge.clock.now)
     assert "finn" not in {p.custodian for p in forge.repository.custodians()}
 

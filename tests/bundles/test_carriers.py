@@ -16,7 +16,7 @@ from bundles.errors import BundleError, InputError, MediumError
 from bundles.install import install
 from bundles.layout import Box
 from bundles.medium import Medium
-from bundles.packing import CLUSTER, pack, split
+from bundles.packing import CLUSTER, carried, pack, split
 from bundles.release import current_number, open_release
 from tests.support.bundles import ABox, Published, blobs, refused
 
@@ -317,3 +317,29 @@ def test_media_fit_what_they_were_cut_for(published: Published, tmp_path: Path) 
 
 def names(bundle: Path) -> set[str]:
     return {file.name for file in blobs(bundle)}
+
+
+@pytest.mark.parametrize(("name", "size"), [("out", None), ("out.tar", None), ("out", 2_000_000)])
+def test_a_build_gives_what_its_name_says(published: Published, tmp_path: Path, name: str, size: int | None) -> None:
+    """A folder, one tar, or parts; what was between is gone, and a second build does not write over it."""
+    to = tmp_path / name
+    with carried(to, size) as folder:
+        shutil.copytree(published.bundle, folder)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    medium = to / "part-1-of-1" if size else to
+    assert published.verify(medium).digest == published.verify(published.bundle).digest
+    with pytest.raises(InputError, match="exists"), carried(to, size):
+        pass
+
+
+def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        with carried(tmp_path / "out.tar") as folder:
+            (folder / "blobs").mkdir(parents=True)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    with pytest.raises(InputError), carried(tmp_path / "out.tar", 5):
+        pass
+    assert not list(tmp_path.iterdir())

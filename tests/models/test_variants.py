@@ -64,7 +64,7 @@ def test_quantising_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     shutil.copytree(first.variant("minilm", "fp32"), again.variant("minilm", "fp32"))
     quantize("minilm", "w8", again)
     assert digest_of(again.files("minilm", "w8")["model.onnx"]) == digest_of(first.files("minilm", "w8")["model.onnx"])
-    assert sorted(path.name for path in again.folder("minilm").iterdir()) == ["fp32", "source.json", "w8"]
+    assert sorted(path.name for path in again.folder("minilm").iterdir()) == ["fp32", "provenance", "source.json", "w8"]
 
 
 def test_an_unknown_variant_is_refused(tmp_path: Path) -> None:

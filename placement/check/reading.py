@@ -49,9 +49,10 @@ _STAGE = itemgetter("stage", "site", "label", "rules")
 _FLOW = itemgetter("fromStage", "toStage", "bytes", "rate", "label", "verdict", "rules", "from", "to", "route")
 _NUMBERS = frozenset((int, float))
 _LITERALS = frozenset(("primary", "fallback", "placed", "degraded", "permit", "impossible", "crowded", INPUT, ANSWER))
+_NUMBER = rb"(-?(?:0|[1-9][0-9]{0,20})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?)"
 _OWN = re.compile(
-    rb'"costPerHour":(-?[0-9][0-9.eE+-]*),"fallbacks":.*,"id":"([^"\\]+)".*,'
-    rb'"latency_ms":\{"limit":[^,{}]*,"modelled":(-?[0-9][0-9.eE+-]*)\},"origin":"([^"\\]+)"',
+    rb'"costPerHour":' + _NUMBER + rb',"fallbacks":.*,"id":"([^"\\]+)".*,'
+    rb'"latency_ms":\{"limit":[^,{}]*,"modelled":' + _NUMBER + rb'\},"origin":"([^"\\]+)"',
     re.DOTALL,
 )
 """What each workload has for itself: its cost, id, latency and origin."""

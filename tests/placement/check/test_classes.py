@@ -125,3 +125,15 @@ def test_a_mark_that_a_plan_makes_up_is_no_label() -> None:
     fleet = fleet_of(documents, plan)
     with pytest.raises(Exception, match="label"):
         check_bytes(canonical(plan), fleet)
+
+
+@pytest.mark.parametrize("number", [b"01", b"1.", b".5", b"1-2", b"1e999", b"+1", b"1.2.3"])
+@pytest.mark.parametrize("field", [b'"costPerHour":', b'"modelled":'])
+def test_what_is_no_number_is_none_in_a_workload_that_is_like_another(field: bytes, number: bytes) -> None:
+    documents, plan = alike()
+    fleet = fleet_of(documents, plan)
+    data = canonical(plan)
+    at = data.index(field, data.index(b'"origin":"clinic-lyon"')) + len(field)
+    end = next(place for place in range(at, len(data)) if data[place] in b",}")
+    with pytest.raises(Exception, match=r"workloads|Expecting|Invalid|delimiter"):
+        check_bytes(data[:at] + number + data[end:], fleet)

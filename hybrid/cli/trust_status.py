@@ -42,9 +42,11 @@ def report(repository: Repository, output: Output, warn_days: int = WARN_DAYS) -
     warnings = [_warning(role, left) for role, left in sorted(days.items(), key=lambda d: d[1]) if left < warn_days]
     data = {
         "environment": record.environment, "profile": record.quorum.profile, "custodians": people, "roles": roles,
-        "waiting": waiting, "warnings": warnings,
+        "waiting": waiting, "warnings": warnings, "recovery": any(p["duty"] == "recovery" for p in people),
     }  # fmt: skip
     emit(output, data, lambda: _print(data))
+    if not data["recovery"]:
+        err().print("no recovery custodians: a box that loses its state is enrolled anew", style="dim", markup=False)
     for line in warnings:
         err().print(f"warning: {line}", markup=False)
     if warnings and not waiting:

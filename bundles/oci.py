@@ -20,6 +20,8 @@ MODEL_WEIGHT = "application/vnd.cncf.model.weight.v1.raw"
 MODEL_WEIGHT_CONFIG = "application/vnd.cncf.model.weight.config.v1.raw"
 WHEEL = "application/zip"
 PLAIN = "application/octet-stream"
+MANIFEST_CAP = 16 * 1024 * 1024
+"""Most bytes of a manifest, or of any other document that is read whole."""
 LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
 EMPTY_BLOB = b"{}"
 

@@ -5,7 +5,7 @@
 3. Every newer root meets the old root's quorum and its own.            (TUF 5.3)
 4. Timestamp, snapshot, targets and the three delegations meet theirs, unexpired at the effective time. (TUF 5.4-5.6)
 5. Nothing is older than, or different from, what this box has seen.
-6. The bundle manifest is the signed one, and names exactly the signed components, plan, bill and versions.
+6. The bundle manifest is the signed one, and names exactly the signed components, plan, bill and versions. (contents)
 7. Nothing in it is revoked or below the security floor.
 8. The gate: it is for this site, jurisdiction and machine; residency at the door agrees.
 9. The medium holds exactly the blobs that are named, in their lengths; a part of a split bundle is one of this bundle.
@@ -24,27 +24,22 @@ from datetime import datetime
 from typing import Any
 
 from bundles import gate, layout, oci
-from bundles.delta.nouns import Base
+from bundles.contents import DAMAGED, Named, contents, exactly, take
 from bundles.document import DOCUMENT_CAP, digest, read, unstamp
 from bundles.errors import GateError, MediumError, TrustError
 from bundles.medium import Medium
-from bundles.nouns import BundleManifest, Component, Enrolment, SitePlan
+from bundles.nouns import BundleManifest, Enrolment, SitePlan
 from bundles.store import Hashing, chunks
 from bundles.trust.expiry import ExpiryPolicy
 from bundles.trust.metadata import METADATA_CAP, TrustedBundles
 from bundles.trust.quorum import needs_compliance
-from bundles.trust.roots import environment_of
 from bundles.trust.state import State
-from bundles.trust.stock import LengthOrHashMismatchError
-from bundles.wrapper import bundle_wrapper, loose_blobs
 
-MANIFEST_CAP = 16 * 1024 * 1024
+MANIFEST_CAP = oci.MANIFEST_CAP
 ROOTS_CAP = 256
 TUF_CAP = 32 * 1024 * 1024
 _TUF_NAME = re.compile(r"[1-9][0-9]{0,5}\.root\.json|[a-z][a-z0-9-]{0,99}\.json")
-_SHA384 = re.compile(r"[0-9a-f]{96}")
 _ASK = "ask headquarters for a current medium"
-_DAMAGED = "do not use this medium; fetch it again from headquarters"
 _OWN = object()
 
 Residency = Callable[[Mapping[str, Any], Enrolment], list[str]]
@@ -114,7 +109,7 @@ class VerifiedBundle:
                     if advance:
                         advance(len(piece))
             if not sha.holds(name):
-                raise TrustError("BLOB", f"blob: bytes are {sha.digest[:19]}, signed {name[:19]}", advice=_DAMAGED)
+                raise TrustError("BLOB", f"blob: bytes are {sha.digest[:19]}, signed {name[:19]}", advice=DAMAGED)
 
 
 def verify(medium: Medium, trust: Trust) -> VerifiedBundle:
@@ -124,13 +119,13 @@ def verify(medium: Medium, trust: Trust) -> VerifiedBundle:
         MediumError, TrustError, GateError: the first rung that does not hold, by its code.
     """
     sizes = medium.survey()  # 1
-    named = _Named()
+    named = Named()
     index, files = _where_to_look(medium, named)  # 2
     site = _carried_site(files)
     trusted, climbed = _metadata(files, trust, site)  # 3, 4
     if trust.state:
         _not_older(trusted, trust.state)  # 5
-    manifest, bundle, plan = _contents(medium, trusted, site, named)  # 6
+    manifest, bundle, plan = contents(medium, trusted, site, named)  # 6
     verified = VerifiedBundle(
         medium=medium, manifest=manifest, digest=digest(bundle), plan=plan,
         root=climbed.get(f"{trusted.root.version}.root.json", trust.root), metadata=climbed,
@@ -141,36 +136,19 @@ def verify(medium: Medium, trust: Trust) -> VerifiedBundle:
     )  # fmt: skip
     _not_revoked(verified, trust.state)  # 7
     _gate(verified, trust)  # 8
-    _exactly(medium, sizes, named, index)  # 9
+    exactly(medium, sizes, named, index)  # 9
     if medium.part is not None and medium.part.bundle != verified.digest:
-        raise MediumError("PARTS", f"parts.json is of bundle {medium.part.bundle[:19]}", advice=_DAMAGED)
+        raise MediumError("PARTS", f"parts.json is of bundle {medium.part.bundle[:19]}", advice=DAMAGED)
     return verified
 
 
-@dataclass
-class _Named:
-    """What the signed documents name: files of the release, blobs to keep, and blobs that only wrap them.
-
-    Of an update bundle `absent` need not be on the medium, and `bodies` are the deltas' own.
-    """
-
-    components: list[tuple[Component, oci.Manifest]] = field(default_factory=list)
-    absent: set[str] = field(default_factory=set)
-    bodies: dict[str, int] = field(default_factory=dict)
-    files: dict[str, oci.Descriptor] = field(default_factory=dict)
-    blobs: dict[str, int] = field(default_factory=dict)
-    wrapping: dict[str, int] = field(default_factory=dict)
-    sha384: dict[str, str] = field(default_factory=dict)
-    folded: set[str] = field(default_factory=set)
-
-
-def _where_to_look(medium: Medium, named: _Named) -> tuple[oci.Index, dict[str, bytes]]:
+def _where_to_look(medium: Medium, named: Named) -> tuple[oci.Index, dict[str, bytes]]:
     read(oci.Layout, medium.read("oci-layout", 1024), what="oci-layout")
     index = read(oci.Index, medium.read("index.json", DOCUMENT_CAP), what="index.json")
     entries = [entry for entry in index.manifests if oci.tag_of(entry) == layout.TUF_TAG]
     if len(entries) != 1:
-        raise MediumError("TUF-TAG", f"index.json has {len(entries)} entries tagged tuf, not one", advice=_DAMAGED)
-    data = _take(medium, entries[0], MANIFEST_CAP)
+        raise MediumError("TUF-TAG", f"index.json has {len(entries)} entries tagged tuf, not one", advice=DAMAGED)
+    data = take(medium, entries[0], MANIFEST_CAP)
     artifact = read(oci.Manifest, data, what="TUF artifact", cap=MANIFEST_CAP)
     named.wrapping |= {blob.digest: blob.size for blob in (entries[0], artifact.config, *artifact.layers)}
     files: dict[str, bytes] = {}
@@ -178,15 +156,15 @@ def _where_to_look(medium: Medium, named: _Named) -> tuple[oci.Index, dict[str, 
         name = (layer.annotations or {}).get(layout.TITLE_ANNOTATION, "")
         full = len(files) > ROOTS_CAP or sum(map(len, files.values())) > TUF_CAP
         if not _TUF_NAME.fullmatch(name) or name in files or full:
-            raise MediumError("TUF-FILES", f"the TUF artifact names {name!r} wrongly", advice=_DAMAGED)
-        files[name] = _take(medium, layer, METADATA_CAP)
+            raise MediumError("TUF-FILES", f"the TUF artifact names {name!r} wrongly", advice=DAMAGED)
+        files[name] = take(medium, layer, METADATA_CAP)
     return index, files
 
 
 def _carried_site(files: Mapping[str, bytes]) -> str:
     sites = [name.removeprefix("site-plans-").removesuffix(".json") for name in files if needs_compliance(name)]
     if len(sites) != 1 or not layout.SITE.fullmatch(sites[0]):
-        raise TrustError("SITE-PLAN", f"the medium carries {len(sites)} site plans, not one", advice=_DAMAGED)
+        raise TrustError("SITE-PLAN", f"the medium carries {len(sites)} site plans, not one", advice=DAMAGED)
     return sites[0]
 
 
@@ -198,13 +176,13 @@ def _metadata(files: Mapping[str, bytes], trust: Trust, site: str) -> tuple[Trus
     trusted = TrustedBundles(trust.root, now=trust.now, environment=trust.environment)
     here = trusted.root.version
     if files.get(f"{here}.root.json", trust.root) != trust.root:
-        raise TrustError("MIX", f"root v{here} has other content than the one in force here", advice=_DAMAGED)
+        raise TrustError("MIX", f"root v{here} has other content than the one in force here", advice=DAMAGED)
     while (newer := files.get(f"{trusted.root.version + 1}.root.json")) is not None:
         trusted.update_root(newer)
     roles = ["timestamp", "snapshot", "targets", *layout.delegation_paths(site)]
     missing = [role for role in roles if f"{role}.json" not in files]
     if missing:
-        raise TrustError("METADATA", f"the medium lacks {', '.join(missing)}", advice=_DAMAGED)
+        raise TrustError("METADATA", f"the medium lacks {', '.join(missing)}", advice=DAMAGED)
     trusted.update_timestamp(files["timestamp.json"])
     trusted.update_snapshot(files["snapshot.json"])
     trusted.update_targets(files["targets.json"])
@@ -213,7 +191,7 @@ def _metadata(files: Mapping[str, bytes], trust: Trust, site: str) -> tuple[Trus
     roots = {f"{version}.root.json": version for version in range(1, trusted.root.version + 1)}
     extra = set(files) - set(roots) - {f"{role}.json" for role in roles}
     if extra:
-        raise MediumError("TUF-FILES", f"the TUF artifact carries {', '.join(sorted(extra))} too", advice=_DAMAGED)
+        raise MediumError("TUF-FILES", f"the TUF artifact carries {', '.join(sorted(extra))} too", advice=DAMAGED)
     return trusted, {name: data for name, data in files.items() if roots.get(name, here) >= here}
 
 
@@ -226,119 +204,7 @@ def _not_older(trusted: TrustedBundles, state: State) -> None:
                              safe="what runs goes on running")  # fmt: skip
         known = state.digests.get(role)  # a recovery order names a version, and no content
         if known and found == seen and trusted.digests.get(role, known) != known:
-            raise TrustError("MIX", f"{role} v{found} has other content than this box has seen", advice=_DAMAGED)
-
-
-def _contents(
-    medium: Medium, trusted: TrustedBundles, site: str, named: _Named
-) -> tuple[BundleManifest, bytes, SitePlan]:
-    bundle = _target(medium, trusted, layout.bundle_target(site), "targets", named, named.blobs)
-    manifest = read(BundleManifest, bundle, what="bundle manifest")
-    plan_bytes = _target(medium, trusted, layout.plan_target(site), layout.site_role(site), named, named.blobs)
-    plan = read(SitePlan, plan_bytes, what="site plan", cap=MANIFEST_CAP)
-    bill = _target(medium, trusted, layout.bill_target(site), "targets", named, named.blobs)
-    _agree(manifest, plan, trusted, site)
-    for component in manifest.components:
-        _component(medium, trusted, component, site, named)
-    if manifest.base:
-        _base(manifest.base, named)
-    wrapper = bundle_wrapper(bundle, plan_bytes, bill, loose_blobs(manifest.base, named.components))
-    named.wrapping |= {digest(wrapper): len(wrapper), digest(oci.EMPTY_BLOB): len(oci.EMPTY_BLOB)}
-    return manifest, bundle, plan
-
-
-def _base(base: Base, named: _Named) -> None:
-    """Hold what an update takes the site to have against the files that are signed; note what may be absent."""
-    sizes = {blob.digest: blob.size for blob in named.files.values()}
-    strange = set(base.kept) - set(sizes)
-    strange |= {delta.result.digest for delta in base.deltas if sizes.get(delta.result.digest) != delta.result.size}
-    if strange:
-        raise TrustError(
-            "MIX", f"bundle manifest: {min(strange)[:19]} is kept or made, and is no file", advice=_DAMAGED
-        )
-    named.absent |= base.absent
-    named.wrapping |= {delta.document.digest: delta.document.size for delta in base.deltas}
-    named.bodies |= {delta.body.digest: delta.body.size for delta in base.deltas}
-
-
-def _agree(manifest: BundleManifest, plan: SitePlan, trusted: TrustedBundles, site: str) -> None:
-    """Hold the bundle manifest against everything else that was signed: no mixing, no matching."""
-    role, versions = layout.site_role(site), trusted.versions()
-    ours = {item.target for item in manifest.components if _role_of(item.target, site) == role}
-    pairs: list[tuple[str, object, object]] = [
-        ("site", {manifest.site, plan.site, manifest.requires.site}, {site}),
-        ("environment", manifest.environment, environment_of(trusted.root)),
-        ("epoch", manifest.epoch, plan.epoch),
-        ("versions", manifest.versions, {name: versions[name] for name in layout.delegation_paths(site)}),
-        ("targets of the site", ours | {layout.plan_target(site)}, set(trusted.paths(role))),
-        ("site plan", manifest.site_plan.target, layout.plan_target(site)),
-        ("bill", manifest.bill.target, layout.bill_target(site)),
-    ]
-    for item in (manifest.site_plan, manifest.bill, *manifest.components):
-        where = "targets" if item is manifest.bill else _role_of(item.target, site)
-        signed = trusted.target(item.target, where)
-        pairs.append((item.target, (item.digest, item.size), ("sha256:" + signed.hashes["sha256"], signed.length)))
-    for what, said, found in pairs:
-        if said != found:
-            raise TrustError("MIX", f"bundle manifest: {what} {said} does not match {found}", advice=_DAMAGED)
-
-
-def _role_of(target: str, site: str) -> str:
-    first = target.split("/")[0]
-    return first if first in ("models", "runtime") else layout.site_role(site)
-
-
-def _component(medium: Medium, trusted: TrustedBundles, component: Component, site: str, named: _Named) -> None:
-    target = component.target
-    data = _target(medium, trusted, target, _role_of(target, site), named, named.wrapping)
-    manifest = read(oci.Manifest, data, what=target, cap=MANIFEST_CAP)
-    named.components.append((component, manifest))
-    if manifest.artifact_type != component.artifact_type:
-        raise TrustError("MIX", f"{target} is {manifest.artifact_type}", advice=_DAMAGED)
-    named.wrapping[manifest.config.digest] = manifest.config.size
-    for layer in manifest.layers:
-        path = layout.logical_path(target, layer.path)
-        if path.casefold() in named.folded:
-            raise MediumError("PATH-TWICE", f"{path} stands twice in the bundle", advice="build the bundle again")
-        named.folded.add(path.casefold())
-        named.files[path] = layer
-        named.blobs[layer.digest] = layer.size
-        if "sha384" in trusted.quorum.hashes:
-            _hold_sha384(named, layer, path)
-
-
-def _hold_sha384(named: _Named, layer: oci.Descriptor, path: str) -> None:
-    if not _SHA384.fullmatch(layer.sha384) or named.sha384.setdefault(layer.digest, layer.sha384) != layer.sha384:
-        raise TrustError("SHA384", f"{path} has no SHA-384, or another one elsewhere", advice=_DAMAGED)
-
-
-def _target(
-    medium: Medium, trusted: TrustedBundles, path: str, role: str, named: _Named, kept: dict[str, int]
-) -> bytes:
-    """Return the bytes of a signed target: read, compared with what was signed, not yet parsed."""
-    signed = trusted.target(path, role)
-    name = "sha256:" + signed.hashes["sha256"]
-    data = medium.blob(name, min(signed.length, MANIFEST_CAP))
-    try:
-        signed.verify_length_and_hashes(data)
-    except LengthOrHashMismatchError as error:
-        raise TrustError("BLOB", f"{path}: {error}", advice=_DAMAGED) from None
-    kept[name] = signed.length
-    if "sha384" in signed.hashes:
-        named.sha384[name] = signed.hashes["sha384"]
-    return data
-
-
-def _take(medium: Medium, blob: oci.Descriptor, cap: int) -> bytes:
-    """Return an unsigned blob that the index names, held at least to its own digest."""
-    data = medium.blob(blob.digest, min(blob.size, cap))
-    _same(blob.digest, digest(data), "a blob named by the index")
-    return data
-
-
-def _same(wanted: str, found: str, what: str) -> None:
-    if wanted != found:
-        raise TrustError("BLOB", f"{what}: bytes are {found[:19]}, signed {wanted[:19]}", advice=_DAMAGED)
+            raise TrustError("MIX", f"{role} v{found} has other content than this box has seen", advice=DAMAGED)
 
 
 def _not_revoked(bundle: VerifiedBundle, state: State | None) -> None:
@@ -361,17 +227,3 @@ def _gate(bundle: VerifiedBundle, trust: Trust) -> None:
         raise GateError("GATE", f"this bundle is not for this box: {'; '.join(reasons)}",
                         advice="check that it is the right medium; else ask headquarters to build for this box",
                         safe="what runs goes on running")  # fmt: skip
-
-
-def _exactly(medium: Medium, sizes: Mapping[str, int], named: _Named, index: oci.Index) -> None:
-    wanted = {**named.wrapping, **named.blobs, **named.bodies}
-    unknown = {entry.digest for entry in index.manifests} - set(wanted)
-    if unknown:
-        raise MediumError("INDEX", f"index.json names {min(unknown)[:19]}, which nothing signed names", advice=_DAMAGED)
-    for name in sorted({*sizes, *wanted}):
-        said, found = wanted.get(name), sizes.get(name)
-        if said != found and not (found is None and name in named.absent):
-            code = "EXTRA" if said is None else "MISSING" if found is None else "SIZE"
-            raise MediumError(f"MEDIUM-{code}", f"blob {name[:19]}: named {said} bytes, found {found}", advice=_DAMAGED)
-    for name in named.wrapping:
-        _same(name, digest(medium.blob(name, MANIFEST_CAP)), "a manifest")

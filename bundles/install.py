@@ -17,6 +17,7 @@ from bundles.enrolment import load_enrolment
 from bundles.errors import BundleError, GateError
 from bundles.estimate import Estimate
 from bundles.layout import Box, delegation_paths
+from bundles.lock import locked
 from bundles.medium import Medium
 from bundles.nouns import Enrolment, ReleaseRecord
 from bundles.release import Check, Release
@@ -99,7 +100,7 @@ def install(
         MediumError, TrustError, GateError, StateError, SpaceError: nothing that serves has changed.
     """
     box = here.box
-    with release.locked(box):
+    with locked(box):
         here = _again(here)
         bundle = verify(medium, here.trust(residency))
         if announce:
@@ -115,7 +116,7 @@ def install(
 
 def clean(here: Standing, *, dry_run: bool = False) -> Cleaned:
     """Remove every release but the one that serves, the one to go back to and the newest, with what only it needed."""
-    with release.locked(here.box):
+    with locked(here.box):
         return retention.clean(_again(here).box, dry_run=dry_run)
 
 
@@ -128,7 +129,7 @@ def keep_time(here: Standing, log: LogHead | None = None) -> State:
     Raises:
         GateError: an install runs; it saves the time itself.
     """
-    with release.locked(here.box):
+    with locked(here.box):
         here = _again(here)
         floor = raised(here.state.floor, here.reading, here.time, unstamp(here.state.floor.signed, what="floor"))
         known = {"floor": floor, "clock_suspect": here.time.suspect, "log": log or here.state.log}
@@ -141,7 +142,7 @@ def roll_back(here: Standing) -> Release:
     Raises:
         GateError: there is none that may.
     """
-    with release.locked(here.box):
+    with locked(here.box):
         return _back(here.box, _again(here).state)
 
 

@@ -21,6 +21,7 @@ from bundles.enrolment import key_id
 from bundles.errors import StateError, TrustError
 from bundles.install import Standing, standing
 from bundles.layout import Box
+from bundles.lock import locked
 from bundles.nouns import Moment, PlanKey, SiteName
 from bundles.oci import Digest
 from bundles.store import write_durably
@@ -136,7 +137,7 @@ def issue(
     Raises:
         StateError: the receipt key is gone.
     """
-    with release.locked(here.box):
+    with locked(here.box):
         here = standing(here.box.root, here.reading, here.state.machine)
         last, key = last_kept(here.box, here.state.receipt), _key(here.box)
         for left in folder_of(here.box).glob(".*.part"):

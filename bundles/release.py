@@ -6,10 +6,8 @@ names only when they are whole, and `current` points at the old release or at th
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,24 +54,6 @@ class Release:
 
 
 Check = Callable[[Release], Sequence[str]]
-
-
-@contextmanager
-def locked(box: Box) -> Iterator[None]:
-    """Hold the box's install lock, so that two installs cannot meet.
-
-    Raises:
-        GateError: another install runs.
-    """
-    make_folders(box.run)
-    handle = os.open(box.run / "install.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise GateError("BUSY", "another install runs on this box", advice="wait for it to end") from None
-    finally:
-        os.close(handle)
 
 
 def numbers(box: Box) -> list[int]:

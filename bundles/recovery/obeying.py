@@ -14,6 +14,7 @@ from bundles.document import canonical, digest, read, unstamp
 from bundles.enrolment import load_enrolment
 from bundles.errors import BundleError, GateError, StateError
 from bundles.layout import Box
+from bundles.lock import locked
 from bundles.nouns import ReleaseRecord, SitePlan
 from bundles.receipt import last_kept
 from bundles.recovery.order import Challenge, RecoveryOrder, SealedOrder, Whom
@@ -65,7 +66,7 @@ def challenge(here: Damaged) -> Challenge:
         nonce=secrets.token_hex(32),
     )  # fmt: skip
     made = Challenge(whom=whom, floor=here.floor, why=why)
-    with release.locked(here.box):
+    with locked(here.box):
         write_durably(_file(here.box), canonical(made), mode=0o600)
     return made
 
@@ -103,7 +104,7 @@ def obey(here: Damaged, sealed: SealedOrder, reading: Reading, log: LogHead | No
     Raises:
         GateError, TrustError: see `check`; or the log is shorter than the order says.
     """
-    with release.locked(here.box):
+    with locked(here.box):
         check(here, sealed)
         copies = StateCopies(here.box)
         known = copies.known(here.enrolment.box_id)

@@ -7,6 +7,9 @@ import resource
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ import pytest
 from bundles.errors import GateError, TrustError
 from bundles.install import install, keep_time
 from bundles.layout import Box
+from bundles.lock import locked
 from bundles.medium import Medium
 from bundles.release import current_number, open_release
 from tests.support.bundles import ABox, BundleForge, Published
@@ -244,3 +248,14 @@ def test_unpacking_leaves_nobody_behind_when_it_is_killed(box: ABox, bundle: Pat
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
     box.install(bundle)
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt == before
+
+
+def test_an_install_waits_for_the_moment_that_the_time_is_saved(box: ABox, bundle: Path) -> None:
+    """The hourly saving holds the lock for a moment: nobody is sent away for that."""
+    with ThreadPoolExecutor() as pool, ExitStack() as saving:
+        saving.enter_context(locked(Box(box.root)))
+        done = pool.submit(box.install, bundle)
+        time.sleep(0.3)
+        assert not done.done()
+        saving.close()
+        assert done.result().record.number == 1

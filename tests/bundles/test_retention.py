@@ -14,7 +14,8 @@ from bundles import store
 from bundles.errors import GateError, MediumError, StateError
 from bundles.install import clean, roll_back
 from bundles.layout import Box
-from bundles.release import current_number, load, locked, numbers, open_release
+from bundles.lock import locked
+from bundles.release import current_number, load, numbers, open_release
 from bundles.retention import clean as sweep
 from bundles.retention import in_use, referenced
 from tests.support.bundles import ABox, BundleForge

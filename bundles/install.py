@@ -132,7 +132,9 @@ def keep_time(here: Standing, log: LogHead | None = None) -> State:
     with locked(here.box):
         here = _again(here)
         floor = raised(here.state.floor, here.reading, here.time, unstamp(here.state.floor.signed, what="floor"))
-        known = {"floor": floor, "clock_suspect": here.time.suspect, "log": log or here.state.log}
+        heads = [head for head in (log, here.state.log) if head]  # another saving may have been quicker
+        longest = max(heads, key=lambda head: head.size, default=None)
+        known = {"floor": floor, "clock_suspect": here.time.suspect, "log": longest}
         return StateCopies(here.box).save(here.state.model_copy(update=known))
 
 

@@ -46,6 +46,15 @@ def test_the_head_grows_with_the_log(box: ABox) -> None:
     assert keep_time(box.standing()).log == state.log
 
 
+def test_an_older_look_that_is_saved_later_takes_nothing_back(box: ABox) -> None:
+    """Stop and hour save at once: whoever looked first may save last."""
+    write(box, 2)
+    early = continued(box.standing())
+    write(box, 3)
+    later = keep(box).log
+    assert keep_time(box.standing(), early).log == later
+
+
 def test_a_deleted_log(box: ABox) -> None:
     """The whole log is deleted, so that nothing is left that could be too short: service and root both refuse, and
     the head that is remembered stays."""

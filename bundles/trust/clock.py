@@ -73,7 +73,8 @@ def raised(floor: Floor, reading: Reading, effective: EffectiveTime, issued: dat
     signed = max(unstamp(floor.signed, what="floor"), issued)
     shown = max(shown_time(reading, floor), signed)
     local = max(effective.now, shown)
-    return Floor(signed=stamp(signed), shown=stamp(shown), local=stamp(local), uptime=reading.uptime, boot=reading.boot)
+    uptime = max(reading.uptime, floor.uptime) if reading.boot == floor.boot else reading.uptime
+    return Floor(signed=stamp(signed), shown=stamp(shown), local=stamp(local), uptime=uptime, boot=reading.boot)
 
 
 def first_floor(reading: Reading, issued: datetime) -> Floor:

@@ -198,6 +198,16 @@ def test_saving_never_widens_the_drift(steps: list[tuple[datetime, int, bool]]) 
         floor = raised(floor, reading, found, START)
 
 
+def test_a_reading_from_before_the_last_saving_counts_nothing_twice() -> None:
+    """Two savings at once: the one that read the clock first saves last."""
+    begin = Reading(START, 10, "a")
+    late, early = Reading(START, 1010, "a"), Reading(START, 510, "a")
+    floor = first_floor(begin, START)
+    for reading in (late, early):
+        floor = raised(floor, reading, effective_time(reading, floor, DRIFT), START)
+    assert effective_time(late, floor, DRIFT).now == START + timedelta(seconds=1000)
+
+
 def test_the_first_floor_is_what_the_seed_was_signed_at() -> None:
     reading = Reading(START + timedelta(days=3), 10, "a")
     assert effective_time(reading, first_floor(reading, START), DRIFT).now == reading.rtc

@@ -200,13 +200,21 @@ class Repository:
     def next_version(self, role: str, targets: dict[str, TargetFile], issued: datetime) -> int:
         """Return the version `role` will have with these targets: the published one while nothing changed.
 
-        A role that has used up half of its validity is drafted again too.
+        A role that has used up half of its validity, or that the custodians have not signed enough, is drafted again.
         """
         old = self.published(role)
         if old is None:
             return 1
         fresh = old.signed.expires - issued > timedelta(days=VALID_DAYS_OTHERS // 2)
-        return int(old.signed.version) + (0 if fresh and old.signed.targets == targets else 1)
+        return int(old.signed.version) + (
+            0 if fresh and old.signed.targets == targets and self._holds(role, old) else 1
+        )
+
+    def _holds(self, role: str, old: Anything) -> bool:
+        """Return whether a published delegation is signed by enough of the custodians, or of those a root brings."""
+        quorum = self.record.quorum
+        above = Targets(delegations=delegations_of(self.custodians(), quorum, self.sites()))
+        return not collecting.lacking(old, role, [above], quorum)
 
     def version(self, role: str) -> int:
         """Return the version of `role`: the draft's, else the published one's; 0 when there is none."""

@@ -122,6 +122,19 @@ def test_revoked_custodians_sign_on(forge: BundleForge) -> None:
     refused(box, with_tuf(bundle, fork), "METADATA", TrustError)
 
 
+def test_a_bundle_is_built_while_a_rotation_waits(forge: BundleForge) -> None:
+    """The models were signed by ada and cleo; cleo leaves; before that is published a plan is built: both go out."""
+    box = forge.box()
+    box.install(forge.build(signers=forge.signers(["ada", "cleo", "dora"])))
+    forge.clock.pass_(days=1)
+    stay = [person for person in forge.custodians if person.custodian != "cleo"]
+    forge.repository.replace_custodians(stay, forge.clock.now)
+    both = forge.signers(["ada", "ben", "cleo", "dora"])
+    bundle = forge.build(forge.cargo(table={"stages": []}), signers=both)
+    assert json.loads(tuf_files(bundle)["models.json"])["signed"]["version"] == 2
+    box.install(bundle)
+
+
 @pytest.mark.parametrize("broken", ["ed25519", "ml-dsa"])
 def test_a_root_that_half_of_the_old_quorum_signs(forge: BundleForge, tmp_path: Path, broken: str) -> None:
     """One family is broken for all, ada's other key is stolen: four signatures, as many as the old root's threshold.

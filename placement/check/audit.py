@@ -21,6 +21,7 @@ from placement.check.evaluator import Judge
 from placement.check.graph import ANSWER, INPUT, Flow, Graph, replacements
 from placement.check.graph import graph as graph_of
 from placement.check.labels import Labels
+from placement.check.profiles import Numbers
 from placement.check.questions import Questions
 from placement.check.result import Finding
 from placement.check.routes import NOTHING, Lost, Routes
@@ -178,7 +179,9 @@ class Audit:
         self._graphs: dict[tuple[str, tuple[tuple[str, str], ...]], Graph] = {}
         self._volumes: dict[tuple[Graph, Fraction], Volume] = {}
         self._clean: set[tuple[object, ...]] = set()
-        self._lawful: dict[tuple[Labels, int], set[tuple[object, ...]]] = {}
+        self._lawful: dict[str, set[tuple[int | None, ...]]] = {}
+        self._worded: dict[Labels, dict[FlowKind, int]] = {}
+        self.wordings = Numbers()
         self._followers: dict[str, set[FlowKind]] = {}
 
     @property
@@ -234,9 +237,13 @@ class Audit:
             self._clean.add(key)
         yield from found
 
-    def lawful(self, labels: Labels, origin: Site) -> set[tuple[object, ...]]:
-        """Return which flows over which hops were found to be right under these labels; who looks adds to them."""
-        return self._lawful.setdefault((labels, self.snapshot.profiles.law(origin.name)), set())
+    def lawful(self, tenant: str) -> set[tuple[int | None, ...]]:
+        """Return which wordings, for whose law, were found to be right over which hops; who looks adds to them."""
+        return self._lawful.setdefault(tenant, set())
+
+    def worded(self, labels: Labels) -> dict[FlowKind, int]:
+        """Return the numbers in `wordings` of what flows say under these labels; who looks adds to them."""
+        return self._worded.setdefault(labels, {})
 
     def followers(self, pipeline: Pipeline) -> set[FlowKind]:
         """Return which spare flows were found to follow from a pipeline's fallbacks; who looks adds to them."""

@@ -115,23 +115,38 @@ def _at_site(audit: Audit, run: Run, entry: StageEntry, label: Label) -> tuple[D
 def flows_on_routes(audit: Audit, run: Run) -> Iterator[Finding]:
     """Yield what is wrong with flows' labels, their hops' decisions, verdicts, the rules they cite, and spare flows.
 
-    What was found right for a kind of flow over kinds of hops is not looked at again.
+    What was found right over kinds of hops is not looked at again, whichever flow says it.
     """
     outline, places = run.assignment.outline, run.assignment.places
     crossed = {(a, b): audit.snapshot.crossing(places[a], places[b]) for a, b in outline.hops}
-    right, followers = audit.lawful(run.labels, run.origin), audit.followers(run.pipeline)
+    tenant = run.pipeline.metadata.tenant
+    law = audit.bench(tenant).questions.law_of(run.origin)
+    right, worded, followers = audit.lawful(tenant), audit.worded(run.labels), audit.followers(run.pipeline)
     for number, (kind, source, target, route) in enumerate(outline.flows):
         if kind.role != "primary" and not (kind in followers and _ends_are_there(run, kind, source, target)):
             found = list(_follows(run, run.assignment.flow(number)))
             yield from found
             if not found:
                 followers.add(kind)
-        key = (kind, *[crossed[hop] for hop in pairwise(route)])
-        if key not in right and (kind.from_stage == INPUT or kind.from_stage in run.labels.stages):
+        if kind.from_stage != INPUT and kind.from_stage not in run.labels.stages:
+            continue
+        wording = worded.get(kind)
+        if wording is None:
+            wording = worded[kind] = _wording(audit, run, kind)
+        key = (wording, law, *[crossed[hop] for hop in pairwise(route)])
+        if key not in right:
             found = list(_flow_on_route(audit, run, run.assignment.flow(number)))
             yield from found
             if not found:
                 right.add(key)
+
+
+def _wording(audit: Audit, run: Run, kind: FlowKind) -> int:
+    """Return the number of what is said of a flow, beside what is derived; note a label that says less."""
+    label = run.labels.sent(kind.from_stage, kind.to_stage)
+    if label != kind.label and within(label, kind.label):
+        audit.seen.stricter.add(f"{run.pipeline.name}/{kind.from_stage}>{kind.to_stage}")
+    return audit.wordings[(label, kind.label, kind.rules, kind.verdict)]
 
 
 def _flow_on_route(audit: Audit, run: Run, flow: FlowEntry) -> Iterator[Finding]:
@@ -142,8 +157,6 @@ def _flow_on_route(audit: Audit, run: Run, flow: FlowEntry) -> Iterator[Finding]
         sender = run.stages.get(ends[0])
         fell = sender is not None and within(label, sender.label)
         yield Finding(f"invariant/{3 if fell else 2}", run.id, subject, _shown(label), _shown(flow.label))
-    elif label != flow.label:
-        audit.seen.stricter.add(f"{run.pipeline.name}/{subject}")
     if routes.links(flow.route) is None:
         return
     decisions = routes.decisions(label, flow.route, run.origin)

@@ -37,7 +37,7 @@ Trunks = Mapping[str, tuple[tuple[str, tuple[Length, ...]], ...]]
 NOTHING: Lost = frozenset()
 NO_ROUTE: Route = ()
 
-MOST_SEARCHES, MOST_ROUTES = 512, 1 << 15
+MOST_SEARCHES, MOST_ROUTES = 2048, 1 << 15
 """So many are remembered at a time, at least: neighbours in a plan ask for the same ones."""
 
 

@@ -82,6 +82,10 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "asks_for_origin: return any((rule.instrument is not None or 'ORIGIN' in (rule.countries or ()) "
         "for rule in rules)) -> return True": FASTER,
         "asks_for_origin: rule.instrument is not None -> rule.instrument is None": RARE,
+        "of: if key not in self._about -> if True": FASTER,
+        "of: rule.effect == effect and selected(rule, case) is not False -> rule.effect == effect": (
+            "a rule that is not about the case neither forbids, nor permits, nor asks for anything"
+        ),
         "_own_layer: default.spec.rules if default else () -> default.spec.rules": ALWAYS_GIVEN,
         "_own_layer: rule.effect == 'permit' or rule.id not in waived -> rule.id not in waived": NOT_WAIVED,
         "_own_layer: 'permit' -> 'deny'": NOT_WAIVED,

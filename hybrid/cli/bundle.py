@@ -157,5 +157,9 @@ def _print_built(built: Built, to: Path) -> None:
 def _next(built: Built, trust: Path, to: Path) -> None:
     if built.lacking:
         next_step(f"hybrid trust sign {trust} --keys DIR (or --request FILE), then the same build again")
+    elif to.suffix == ".tar":
+        next_step(f"copy {to} to a stick")
+    elif any(to.glob("part-*")):
+        next_step(f"copy each folder in {to} to a stick of its own; they may be put in in any order")
     else:
         next_step(f"copy {to} to a stick, or: hybrid deliver {to} --to {built.site}")

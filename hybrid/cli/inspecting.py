@@ -121,6 +121,7 @@ def _verified_view(bundle: Path, trust: Trust, known: Any, now: datetime) -> tup
         changes = difference(files, known, documents) if known else None
         part = medium.part
         data = _verified(found) | {"part": part.part if part else None, "parts": part.count if part else None}
+        data["update"] = _update(found)
         return data, files, verified_roles(found, now), bill_in(found), changes
 
 
@@ -132,6 +133,21 @@ def _verified(found: VerifiedBundle) -> dict[str, Any]:
         "securityVersion": manifest.security_version, "planDigest": found.plan.plan_digest,
         "requires": manifest.requires.model_dump(by_alias=True), "versions": dict(found.versions),
         "files": {path: blob.digest for path, blob in sorted(found.files.items())}, "bytes": sum(found.blobs.values()),
+    }  # fmt: skip
+
+
+def _update(found: VerifiedBundle) -> dict[str, Any] | None:
+    """Return what an update takes the site to have; None for a bundle that carries everything."""
+    base = found.manifest.base
+    if base is None:
+        return None
+    absent = sum(found.blobs[name] for name in base.absent if not found.medium.has(name))
+    return {
+        "of": base.bundle, "kept": len(base.kept), "bytesNotCarried": absent,
+        "deltas": [
+            {"makes": delta.result.digest, "from": delta.base.digest, "bytes": delta.body.size, "of": delta.result.size}
+            for delta in base.deltas
+        ],
     }  # fmt: skip
 
 
@@ -169,6 +185,11 @@ def _print(bundle: Path, data: dict[str, Any]) -> None:
     part = [("part", f"{data['part']} of {data['parts']}")] if data["part"] else []
     head = [(key, data[key]) for key in wanted if key in data]
     table(f"{bundle}: {said}", ("", ""), [*head, *part, ("bytes", f"{data['bytes']:,}")])
+    if update := data.get("update"):
+        made = sum(delta["bytes"] for delta in update["deltas"])
+        out().print(f"an update of bundle {update['of']}:", markup=False)
+        out().print(f"{update['kept']} blobs stay, {len(update['deltas'])} are made from deltas of {made:,} bytes; "
+                    f"{update['bytesNotCarried']:,} bytes need not travel", markup=False)  # fmt: skip
     table("files", ("file", "bytes"), [(path, f"{one['bytes']:,}") for path, one in data["files"].items()])
     rows = [(role["role"], role["version"], role["expires"], role["daysLeft"], _people(role)) for role in data["roles"]]
     table(f"signatures ({said})", ("role", "version", "expires", "days left", "signed by"), rows)

@@ -28,6 +28,7 @@ from bundles.medium import Medium
 from bundles.packing import split
 from bundles.release import open_release
 from bundles.verification import Trust, verify
+from tests.bundles.test_commands import hybrid
 from tests.support.bundles import BundleForge, blobs, copy_of, flip, refused
 
 MODEL = "models/minilm/w8/model.onnx"
@@ -354,3 +355,14 @@ def with_base(update: Update) -> Any:
 def verified(update: Update, medium: Medium) -> Any:
     root = update.forge.repository.roots()[0].read_bytes()
     return verify(medium, Trust(root, "production", update.forge.clock.now))
+
+
+@pytest.mark.slow
+def test_inspect_says_what_an_update_builds_on(update: Update) -> None:
+    trust = update.forge.folder / "trust"
+    shown = hybrid("bundle", "inspect", update.second, "--trust", trust, "--against", update.first)
+    assert shown["update"]["of"] == look(update.first).bundle
+    assert shown["update"]["bytesNotCarried"] > 100_000
+    assert [delta["of"] for delta in shown["update"]["deltas"]] == [update.tuned[MODEL].stat().st_size]
+    assert shown["difference"]["changed"] == [MODEL]
+    assert hybrid("bundle", "inspect", update.first, "--trust", trust)["update"] is None

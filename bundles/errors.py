@@ -41,6 +41,12 @@ class MediumError(BundleError):
     exit_code = 3
 
 
+class LinkError(MediumError):
+    """A hub on the network is not there, too slow, or does not let this box in; nobody is known to have lied."""
+
+    exit_code = 4
+
+
 class TrustError(BundleError):
     """A signature, a quorum, a version, an expiry or a digest does not hold."""
 

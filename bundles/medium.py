@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import BinaryIO
 
-from bundles.carrier import open_carrier
+from bundles.carrier import Place, open_carrier
 from bundles.carrier.nouns import Carrier, Entry, Kind, refuse
 from bundles.document import read as read_document
 from bundles.errors import MediumError
@@ -33,8 +32,8 @@ class Medium:
         part: which part it is, known after `survey`; None where the bundle is whole.
     """
 
-    def __init__(self, path: Path, change: Change | None = None) -> None:
-        """Open the folder or `.tar` at `path`; `change` is asked when another part is needed.
+    def __init__(self, path: Place, change: Change | None = None) -> None:
+        """Open the folder or `.tar` at `path`, or the hub there; `change` is asked when another part is needed.
 
         Raises:
             MediumError: a link, a device or a pipe.
@@ -99,6 +98,11 @@ class Medium:
     def blob(self, digest: str, cap: int) -> bytes:
         """Return the (small) blob `digest`; its bytes are not compared with the digest here."""
         return self.read(_blob_name(digest), cap)
+
+    @property
+    def at_hand(self) -> dict[str, int]:
+        """`sha256:<hex>` -> size of the blobs on the carrier at hand, as the last survey found them."""
+        return {name: size for name, size in self._sizes.items() if name in self._here}
 
     def here(self, digest: str) -> bool:
         """Return whether blob `digest` lies on the carrier at hand."""

@@ -8,11 +8,11 @@ signed, and every blob against its digest.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from bundles.carrier import Place
 from bundles.document import Noun
 from bundles.oci import Digest, Size
 
@@ -53,5 +53,5 @@ class Part(Noun):
         return next((number for number, blobs in enumerate(self.cargo, 1) if digest in blobs), self.part)
 
 
-Change = Callable[[int, int, str], Path]
+Change = Callable[[int, int, str], Place]
 """Asks the person for another medium: (part that is needed, how many there are, what was wrong with the last) -> it."""

@@ -1,8 +1,9 @@
-"""Opens what a bundle lies on: a folder, or one `.tar` that is read without being unpacked.
+"""Opens what a bundle lies on: a folder, one `.tar` that is read without being unpacked, or a hub on the network.
 
-Rooms: `nouns` (an entry, a file open for reading, what every carrier can do) · `folder` · `tar`. A carrier says which
-names it holds and opens one of them; whether those names belong to a bundle is the medium's to judge. It follows no
-link, opens no device and waits for no pipe.
+Rooms: `nouns` (an entry, a file open for reading, what every carrier can do) · `folder` · `tar` · `hub` over a `line`
+(HTTP with somebody who may lie). A carrier says which names it holds and opens one of them; whether those names belong
+to a bundle is the medium's to judge. It follows no link, opens no device, and waits for no pipe and for no hub longer
+than its patience.
 """
 
 from __future__ import annotations
@@ -12,19 +13,26 @@ import stat
 from pathlib import Path
 
 from bundles.carrier.folder import Folder
+from bundles.carrier.hub import Hub
+from bundles.carrier.line import Address
 from bundles.carrier.nouns import Carrier, refuse
 from bundles.carrier.tar import Tar
 
-__all__ = ["Carrier", "open_carrier"]
+__all__ = ["Address", "Carrier", "Place", "open_carrier"]
+
+Place = Path | Address
+"""Where a bundle lies: the path of a folder or `.tar`, or where a hub listens."""
 
 
-def open_carrier(path: Path) -> Carrier:
-    """Open `path`, once, as what it is.
+def open_carrier(path: Place) -> Carrier:
+    """Open `path`, once, as what it is; a hub is asked nothing yet.
 
     Raises:
         MediumError: a link, a device or a pipe.
         FileNotFoundError: nothing is there.
     """
+    if isinstance(path, Address):
+        return Hub(path)
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -51,10 +51,19 @@ class Span(io.RawIOBase):
 
     def __init__(self, handle: int, name: str, start: int, size: int, *, owned: bool) -> None:
         self._handle, self._name, self._at, self._left, self._owned = handle, name, start, size, owned
+        self._start, self._end = start, start + size
 
     def readable(self) -> bool:
         """Return that it can be read."""
         return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go on at byte `offset` of the range, counted from its start, and return it."""
+        if whence != os.SEEK_SET or offset < 0:
+            raise io.UnsupportedOperation("only from the start")
+        self._at = min(self._start + offset, self._end)
+        self._left = self._end - self._at
+        return self._at - self._start
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Fill `buffer` as far as the range reaches."""

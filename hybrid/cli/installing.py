@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def install(
-    medium: Annotated[Path, typer.Argument(help="The bundle on the medium: its folder, .tar, or any part.")],
+    medium: Annotated[
+        str,
+        typer.Argument(help="The bundle on the medium: its folder, .tar, or any part; or a hub, https://HOST:PORT/."),
+    ],
     root: RootOption = ROOT,
     golden: Annotated[
         bool, typer.Option(help="Compare the staged release's answers with headquarters' before it serves.")
@@ -39,18 +41,19 @@ def install(
     from hybrid.carry import golden as answers
     from hybrid.carry import health as service
     from hybrid.carry.door import residency_at
+    from hybrid.hub.calling import place_of
 
     let_the_service_read()
-    here = standing_of(root)
+    here, place = standing_of(root), place_of(medium, root)
     residency = residency_at(here.time.now)
-    with Medium(medium, asks_for(medium)) as opened:
+    with Medium(place, asks_for(place, root)) as opened:
         if dry_run:
             bundle = verify(opened, here.trust(residency))
             wanted = estimate(here.box, bundle)
             emit(output, _planned(bundle, wanted), lambda: _announce(bundle, wanted))
             return
         shown = sum(opened.survey().values())
-        with progress("verifying and copying", total=shown) as advance, receipted(root, medium, asked=health) as seen:
+        with progress("verifying and copying", total=shown) as advance, receipted(root, place, asked=health) as seen:
             done = put(
                 here, opened, residency=residency, golden=answers.check if golden else None,
                 health=service.check if health else None, advance=advance,

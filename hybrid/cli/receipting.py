@@ -15,6 +15,7 @@ from hybrid.cli.console import Output, OutputOption, emit, fail, next_step, out
 from hybrid.errors import InputError
 
 if TYPE_CHECKING:
+    from bundles.carrier import Place
     from bundles.receipt import Evidence, Health, Receipt
 
 
@@ -58,7 +59,7 @@ def sign_receipt(root: Path, health: Health = "unchecked", *, failed: str | None
 
 
 @contextmanager
-def receipted(root: Path, medium: Path, *, asked: bool) -> Iterator[list[str]]:
+def receipted(root: Path, medium: Place, *, asked: bool) -> Iterator[list[str]]:
     """Leave a receipt of the install in the body: of what serves after it, or that the new release failed.
 
     The body adds the digest of the bundle to the list that it gets; `asked` says that the release is asked after the
@@ -79,16 +80,16 @@ def receipted(root: Path, medium: Path, *, asked: bool) -> Iterator[list[str]]:
     leave_receipt(root, medium, "serves" if asked else "unchecked")
 
 
-def leave_receipt(root: Path, medium: Path, health: Health, *, failed: str | None = None) -> Path | None:
+def leave_receipt(root: Path, medium: Place, health: Health, *, failed: str | None = None) -> Path | None:
     """Sign a receipt and write the box's receipts beside the bundle on its stick, into `receipts/`; return that folder.
 
-    None where nothing beside the bundle is on the stick (it is mounted itself), or where it takes nothing: the receipt
-    is kept on the box all the same.
+    None where nothing beside the bundle is on the stick (it is mounted itself, or lies at a hub), or where it takes
+    nothing: the receipt is kept on the box all the same.
     """
     from bundles.errors import BundleError
     from bundles.receipt import carry
 
-    beside = None if medium.is_mount() else medium.resolve().parent / "receipts"
+    beside = None if not isinstance(medium, Path) or medium.is_mount() else medium.resolve().parent / "receipts"
     try:
         sign_receipt(root, health, failed=failed)
         if beside:

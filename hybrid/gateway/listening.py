@@ -59,11 +59,14 @@ def listen_unix(path: Path) -> socket.socket:
 
 @contextlib.asynccontextmanager
 async def listening(
-    application: Any, bound: socket.socket, *, tls: ssl.SSLContext | None = None
+    application: Any, bound: socket.socket, *, tls: ssl.SSLContext | None = None, protocol: Any = PeerProtocol
 ) -> AsyncIterator[None]:
-    """Serve an ASGI `application` on a bound socket while the body runs; then let what is in work finish."""
+    """Serve an ASGI `application` on a bound socket while the body runs; then let what is in work finish.
+
+    `protocol` makes the HTTP protocol of a connection, as uvicorn calls it.
+    """
     config = uvicorn.Config(
-        application, http=PeerProtocol, ws="none", lifespan="off", log_config=None, access_log=False,
+        application, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False,
         proxy_headers=False, server_header=False, date_header=False, h11_max_incomplete_event_size=MOST_HEADERS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         ssl_context_factory=None if tls is None else lambda config, default: tls,

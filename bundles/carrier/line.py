@@ -1,0 +1,260 @@
+"""Asks one file of a host that may lie, dawdle, or never end; nothing that it answers is believed beyond its bytes.
+
+One line is one connection, HTTP/1.1 by the standard library's parser over a reader of ours: no more bytes are taken
+than an answer may have, and no more time is waited than patience is left. Redirects, encodings, chunks and lengths
+other than the wanted one are refused.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from bundles.carrier.nouns import refuse
+from bundles.errors import LinkError, MediumError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+PATIENCE_S = 20.0
+SLOWEST = 32 * 1024
+"""Bytes a second; who sends less uses patience up, who sends more earns it back."""
+ASKED_S = 0.25
+"""What an answered request earns back, however small the file: the way there and back takes time on any network."""
+HEAD_CAP = 32 * 1024
+CONNECT_S = 5.0
+_BUFFER = 64 * 1024
+_KEPT = "what was copied is kept and not asked for again; what runs goes on running"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a hub listens.
+
+    Attributes:
+        tls: shows this box's certificate, where the hub wants to know whom it sends to; None speaks plain HTTP.
+        patience_s: how many seconds the hub may waste before it is given up.
+    """
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None = None
+    patience_s: float = PATIENCE_S
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}/"
+
+
+class AwayError(Exception):
+    """The hub is not there, is busy, or left in the middle; asking again may help."""
+
+
+class Patience:
+    """The seconds that a hub may still waste; bytes and answers earn them back, never beyond the first measure."""
+
+    def __init__(self, address: Address) -> None:
+        """Begin with all the patience that `address` grants."""
+        self._where, self._most, self.left = str(address), address.patience_s, address.patience_s
+
+    def spend(self, seconds: float, why: str = "it sends next to nothing") -> None:
+        """Take `seconds` off.
+
+        Raises:
+            LinkError: none are left.
+        """
+        self.left -= seconds
+        if self.left <= 0:
+            raise away(self._where, why)
+
+    def earn(self, size: int, *, seconds: float = 0.0) -> None:
+        """Give back for `size` bytes, and `seconds`."""
+        self.left = min(self._most, self.left + size / SLOWEST + seconds)
+
+
+def away(where: str, why: str) -> LinkError:
+    """Return that the hub cannot be had any more."""
+    return LinkError("HUB-AWAY", f"{where}: {why}", safe=_KEPT,
+                     advice="is `hybrid site hub` running there, the cable in? Then repeat the command")  # fmt: skip
+
+
+class Line:
+    """One connection to a hub."""
+
+    def __init__(self, address: Address, patience: Patience) -> None:
+        """Connect.
+
+        Raises:
+            AwayError: nobody listens, or not in time.
+            LinkError: no TLS with this box.
+        """
+        self._address, self._patience = address, patience
+        self._allowed = 0
+        began = time.monotonic()
+        try:
+            self._socket = _connected(address, min(CONNECT_S, patience.left))
+        except ssl.SSLEOFError:
+            raise AwayError("it hangs up") from None
+        except ssl.SSLError as error:
+            raise _stranger(address, error) from None
+        except OSError as error:
+            raise AwayError(f"no connection: {error.strerror or error}") from None
+        finally:
+            patience.spend(time.monotonic() - began, "no connection")
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def ask(self, name: str, start: int) -> Answer:
+        """Ask for file `name` from byte `start` on, and return what is answered once its head is read.
+
+        Raises:
+            AwayError: the hub left, or is busy.
+            MediumError: the hub does not have the file, or answers as no hub of ours does.
+        """
+        ranged = f"Range: bytes={start}-\r\n" if start else ""
+        host = str(self._address).split("/")[2]
+        self._allowed = HEAD_CAP
+        reply = http.client.HTTPResponse(cast("socket.socket", self), method="GET")
+        try:
+            request = f"GET /{name} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: identity\r\n{ranged}\r\n"
+            self._socket.settimeout(self._patience.left)
+            self._socket.sendall(request.encode("ascii"))
+            reply.begin()
+        except ssl.SSLError as error:
+            raise _stranger(self._address, error) from None
+        except OSError as error:  # also RemoteDisconnected, an HTTPException too
+            raise AwayError(f"the connection broke: {error.strerror or error}") from None
+        except (http.client.HTTPException, ValueError) as error:
+            raise lies(self._address, name, f"no HTTP: {type(error).__name__}") from None
+        return Answer(self, reply, name, start)
+
+    def allow(self, size: int) -> None:
+        """Let `size` bytes more come."""
+        self._allowed += size
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Wait for bytes as long as there is patience; return how many came, 0 at the end.
+
+        Raises:
+            LinkError: patience ran out.
+            MediumError: more came than an answer may have.
+            OSError: the connection broke.
+        """
+        if not self._allowed:
+            raise lies(self._address, "the answer", "it does not end")
+        began = time.monotonic()
+        size = 0
+        try:
+            self._socket.settimeout(self._patience.left)
+            size = self._socket.recv_into(buffer[: self._allowed])
+        finally:
+            self._patience.spend(time.monotonic() - began)
+        self._allowed -= size
+        self._patience.earn(size)
+        return size
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Return a file over this line, for the parser; closing it leaves the line open."""
+        return io.BufferedReader(_Reader(self), _BUFFER)
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        return self._line.readinto(memoryview(buffer).cast("B"))
+
+
+class Answer:
+    """A file that is coming, its head read."""
+
+    def __init__(self, line: Line, reply: http.client.HTTPResponse, name: str, start: int) -> None:
+        self._line, self._reply, self._name, self._start = line, reply, name, start
+
+    def expect(self, size: int) -> None:
+        """Hold the head against what is wanted: the file from the byte asked for, `size` bytes in all.
+
+        Raises:
+            AwayError: the hub is busy.
+            MediumError: it has not the file, or its answer is not exactly that.
+        """
+        wanted, start = (206 if self._start else 200), self._start
+        if self._reply.status in (429, 503):
+            raise AwayError("it is busy with other boxes")
+        if self._reply.status == 404:
+            raise refuse("MISSING", f"{self._name} is not at the hub")
+        if self._reply.status != wanted:
+            raise self._lie(f"status {self._reply.status}, not {wanted}")
+        if start and self._reply.headers.get_all("Content-Range") != [f"bytes {start}-{size - 1}/{size}"]:
+            raise self._lie(f"another range than {start}-{size - 1}/{size}")
+        self.expect_at_most(size - start)
+        if self._reply.length != size - start:
+            raise self._lie(f"{self._reply.length} bytes, not {size - start}")
+
+    def expect_at_most(self, cap: int) -> None:
+        """Hold the head against a file of at most `cap` bytes.
+
+        Raises:
+            MediumError: it is longer, of no one length, encoded, or sent in chunks.
+        """
+        headers = self._reply.headers
+        if self._reply.status not in (200, 206):
+            raise self._lie(f"status {self._reply.status}")
+        if headers.get("Content-Encoding") or headers.get("Transfer-Encoding"):
+            raise self._lie("it is encoded, and a bundle never is")
+        if len(headers.get_all("Content-Length", [])) != 1 or self._reply.length is None:
+            raise self._lie("it says no length, or several")
+        if self._reply.length > cap:
+            raise self._lie(f"{self._reply.length} bytes, at most {cap} are wanted")
+        self._line.allow(self._reply.length)
+
+    @property
+    def length(self) -> int:
+        """The bytes that are still to come."""
+        return self._reply.length or 0
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill `buffer` as far as bytes are there; 0 at the end, or where the hub left."""
+        return self._reply.readinto(buffer)
+
+    @property
+    def reusable(self) -> bool:
+        """Whether all of it came and the line may be asked again."""
+        return self._reply.isclosed() and not self._reply.will_close
+
+    def _lie(self, why: str) -> MediumError:
+        return lies(self._line._address, self._name, why)
+
+
+def lies(address: Address, name: str, why: str) -> MediumError:
+    """Return that an answer is none of a hub's."""
+    return MediumError("HUB-ANSWER", f"{address}: {name}: {why}", safe=_KEPT,
+                       advice="do not use this hub: it is none of ours, or something sits in between")  # fmt: skip
+
+
+def _stranger(address: Address, error: ssl.SSLError) -> LinkError:
+    why = (error.reason or "no TLS").lower().replace("_", " ")
+    return LinkError("HUB-TLS", f"{address}: {why}", safe=_KEPT,
+                     advice="a hub lets in only boxes that its bundle's plan admits; was this box's request admitted? "
+                            "Else use the stick, or --plain at the hub")  # fmt: skip
+
+
+def _connected(address: Address, seconds: float) -> socket.socket:
+    raw = socket.create_connection((address.host, address.port), timeout=seconds)
+    try:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return address.tls.wrap_socket(raw) if address.tls else raw
+    except BaseException:
+        raw.close()
+        raise

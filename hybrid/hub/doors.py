@@ -1,0 +1,117 @@
+"""Bounds what a network can take of a hub: so many connections, none of them idle for long, so many bytes a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bundles.errors import BundleError
+from hybrid.gateway.tls import PeerProtocol
+
+ENTRANCE = "hybrid.hub.entrance"
+
+
+@dataclass
+class Doors:
+    """Who is connected: at most `most` in all and `each` from one address are answered, the others told to wait.
+
+    Attributes:
+        idle_s: how long a connection may ask for nothing.
+        stuck_s: how long a box may take nothing of what is being sent to it.
+    """
+
+    most: int = 32
+    each: int = 8
+    idle_s: float = 10.0
+    stuck_s: float = 30.0
+    _inside: Counter[str] = field(default_factory=Counter)
+
+    def enter(self, address: str) -> bool:
+        """Count one more from `address`; return whether there is room for it."""
+        self._inside[address] += 1
+        return self._inside[address] <= self.each and self._inside.total() <= self.most
+
+    def leave(self, address: str) -> None:
+        """Count one less."""
+        self._inside[address] -= 1
+        if not self._inside[address]:
+            del self._inside[address]
+
+    @property
+    def overrun(self) -> bool:
+        """Whether so many came that they are not even told to wait."""
+        return self._inside.total() > 4 * self.most
+
+
+@dataclass
+class Pace:
+    """Bytes a second that leave in all; None lets them leave as fast as they can."""
+
+    rate: float | None
+    _due: float = 0.0
+
+    async def keep(self, size: int) -> None:
+        """Wait until `size` bytes more may leave."""
+        if self.rate is None:
+            return
+        now = asyncio.get_running_loop().time()
+        self._due = max(self._due, now - 0.1) + size / self.rate
+        if self._due > now:
+            await asyncio.sleep(self._due - now)
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """A connection as the application sees it, in the scope under `ENTRANCE`."""
+
+    room: bool
+    gone: Callable[[], bool]
+    stuck_s: float
+
+
+class HubProtocol(PeerProtocol):
+    """uvicorn's HTTP/1.1 with a door: a connection that asks for nothing is closed, and one that takes nothing too."""
+
+    def __init__(self, *args: Any, doors: Doors, **kwargs: Any) -> None:
+        """Wrap the application of this connection; `doors` are those of the whole hub."""
+        super().__init__(*args, **kwargs)
+        self._doors, self._room, self._from = doors, False, ""
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Count it, and wait for its first request, not for long."""
+        super().connection_made(transport)
+        self._from = self.client[0] if self.client else ""
+        self._room = self._doors.enter(self._from)
+        if self._doors.overrun:
+            transport.abort()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count it out."""
+        self._doors.leave(self._from)
+        self._unwatch()
+        super().connection_lost(exc)
+
+    async def _announced(self, scope: Any, receive: Any, send: Any) -> None:
+        cycle = self.cycle
+        scope[ENTRANCE] = Entrance(self._room, lambda: cycle.disconnected, self._doors.stuck_s)
+        self._unwatch()
+        try:
+            await super()._announced(scope, receive, send)
+        except (OSError, TimeoutError, BundleError):
+            self.transport.abort()  # what was promised is not coming: say so by hanging up
+        finally:
+            self._watch()
+
+    def _watch(self) -> None:
+        self._unwatch()
+        self._alarm = self.loop.call_later(self._doors.idle_s, self.transport.abort)
+
+    def _unwatch(self) -> None:
+        if self._alarm:
+            self._alarm.cancel()
+            self._alarm = None

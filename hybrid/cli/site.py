@@ -1,4 +1,4 @@
-"""`hybrid site`: enrol a box, install a bundle, look, roll back, serve. Runs from the edge lock alone."""
+"""`hybrid site`: enrol a box, install a bundle, pass it on, look, roll back, serve. Runs from the edge lock alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hybrid.cli import box, installing, receipting, recovering
+from hybrid.cli import box, hub, installing, receipting, recovering
 from hybrid.cli.box import ROOT, DryRun, RootOption, standing_of
 from hybrid.cli.console import Output, OutputOption, emit, err, next_step, out
 
@@ -18,6 +18,7 @@ app = typer.Typer(
 
 app.command()(installing.install)
 app.command()(installing.clean)
+app.command()(hub.hub)
 app.command()(box.status)
 app.command("keep-time")(box.keep_time)
 app.command()(receipting.receipt)

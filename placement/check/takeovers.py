@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from placement.check.audit import Audit, Run
 from placement.check.document import StageKind, TargetKind
@@ -147,7 +148,11 @@ class Served:
         outline, self._places = run.assignment.outline, run.assignment.places
         self._own = {kind.stage: self._service(self._places[place], kind) for kind, place in outline.stages}
         self._wiring = takeovers.wiring(run.pipeline, run.labels, run.graph)
-        self._legs = [self._leg(wire, run.ends) for wire in self._wiring.wires]
+
+    @cached_property
+    def _legs(self) -> list[float | None]:
+        """The microseconds of each wire as it runs now."""
+        return [self._leg(wire, self._run.ends) for wire in self._wiring.wires]
 
     def queued(self, stage: str, place: int) -> float | None:
         """Return 0 when a queue gets what a stage receives, whenever it does; None when it does not."""

@@ -61,7 +61,9 @@ def test_a_site_never_has_the_workshops_libraries(edge: Path, module: str) -> No
     assert "ModuleNotFoundError" in found.stderr
 
 
-@pytest.mark.parametrize("command", ["enrol", "install", "status", "rollback", "serve", "credential"])
+@pytest.mark.parametrize(
+    "command", ["enrol", "install", "clean", "service", "status", "rollback", "serve", "credential"]
+)
 def test_every_site_command_explains_itself_at_the_edge(hybrid: Hybrid, command: str) -> None:
     shown = hybrid("site", command, "--help")
     assert shown.returncode == 0, shown.stderr

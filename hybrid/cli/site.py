@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hybrid.cli import box, hub, installing, receipting, recovering
+from hybrid.cli import service as box_service
 from hybrid.cli.box import ROOT, DryRun, RootOption, standing_of
 from hybrid.cli.console import Output, OutputOption, emit, err, next_step, out
 
@@ -18,6 +19,7 @@ app = typer.Typer(
 
 app.command()(installing.install)
 app.command()(installing.clean)
+app.command()(box_service.service)
 app.command()(hub.hub)
 app.command()(box.status)
 app.command("keep-time")(box.keep_time)

@@ -31,7 +31,8 @@ from tests.support.gateway import ORIGIN
 
 ROOT = Path(__file__).parents[2]
 WHEELHOUSE = ROOT / "build" / "wheelhouse"
-SOCKET = "var/lib/hybrid/run/service.sock"
+SOCKET = "var/lib/hybrid/gateway/service.sock"
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", "--pdeathsig=KILL")
 
 
 def the_wheels(folder: Path) -> list[Path]:
@@ -68,8 +69,8 @@ def ask(path: Path, method: str, url: str, key: str, body: object = None) -> tup
 
 @contextlib.contextmanager
 def serving(machine: Bare) -> Iterator[Path]:
-    """Serve from the installed release, and give the socket."""
-    command = [*machine.prefix(), "hybrid", "site", "serve", "--socket", f"/{SOCKET}"]
+    """Serve from the installed release, as the service's user, and give the socket."""
+    command = [*machine.prefix(), *NOBODY, "hybrid", "site", "serve", "--socket", f"/{SOCKET}"]
     path = machine.root / SOCKET
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin"}
@@ -120,6 +121,9 @@ def test_a_box_with_no_python_and_no_network_reaches_a_running_service() -> None
         assert done["checked"] == ["golden checks passed", "it serves"]
         blobs = sum(path.stat().st_size for path in (bundle / "blobs").rglob("*") if path.is_file())
         assert done["written"] <= 1.01 * (blobs + unpacked_size(wheels)), "more than what was carried was written"
+        hybrid(machine, "site", "service", "--user", "nobody", "--units", "/tmp/units")
+        again = hybrid(machine, "site", "install", "/media/stick")
+        assert (again["written"], again["checked"]) == (0, done["checked"]), "asked as the service's user, this time"
         key = hybrid(machine, "site", "credential", "desk", "--pipeline", "patient-message")["key"]
         with serving(machine) as path:
             assert ask(path, "GET", "/v2/health/ready", key) == (200, {"ready": True})

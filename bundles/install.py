@@ -111,7 +111,7 @@ def install(
         state = _commit(here, bundle)
         release.switch(box, record)
         checked += _health(box, state, health)
-        return Outcome(record, before, checked, here.time, retention.clean(box))
+        return Outcome(record, before, checked, here.time, retention.clean_after_install(box))
 
 
 def clean(here: Standing, *, dry_run: bool = False) -> Cleaned:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bundles import release, runtime
 from bundles.document import canonical
-from bundles.errors import StateError
+from bundles.errors import BundleError, StateError
 from bundles.layout import Box
 from bundles.nouns import ReleaseRecord
 from bundles.store import sync_folder
@@ -27,12 +27,16 @@ _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What was removed, or would be: numbers of releases, digests of blobs and runtimes, and the bytes they took."""
+    """What was removed, or would be: numbers of releases, digests of blobs and runtimes, and the bytes they took.
+
+    `problem` says why an install that succeeded could not clean up after itself; empty when it could.
+    """
 
     releases: tuple[int, ...]
     blobs: tuple[str, ...]
     runtimes: tuple[str, ...]
     freed_bytes: int
+    problem: str = ""
 
 
 @contextmanager
@@ -65,6 +69,14 @@ def clean(box: Box, *, dry_run: bool = False) -> Cleaned:
     """
     with ExitStack() as locks:
         return _clean(box, locks, dry_run)
+
+
+def clean_after_install(box: Box) -> Cleaned:
+    """Clean, and never fail: the release serves already, and the next clean removes what this one left."""
+    try:
+        return clean(box)
+    except (OSError, BundleError) as error:
+        return Cleaned((), (), (), 0, str(error))
 
 
 def _clean(box: Box, locks: ExitStack, dry_run: bool) -> Cleaned:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid.cli.box import ROOT, DryRun, RootOption, let_the_service_read, standing_of
-from hybrid.cli.console import Bar, Output, OutputOption, emit, next_step, out, progress
+from hybrid.cli.console import Bar, Output, OutputOption, emit, err, next_step, out, progress
 from hybrid.cli.media import asks_for
 from hybrid.cli.receipting import receipted
 
@@ -116,4 +116,6 @@ def _print_outcome(done: Outcome) -> None:
     record = done.record
     was = f"; release {done.before} stays to go back to" if done.before not in (None, record.number) else ""
     checked = f", {', '.join(done.checked)}" if done.checked else ""
+    if done.cleaned.problem:
+        err().print(f"what nobody needs could not be removed: {done.cleaned.problem}", markup=False)
     out().print(f"release {record.number} serves ({record.written / 1e6:.1f} MB written{checked}){was}", markup=False)

@@ -231,6 +231,7 @@ def borrow(machine: Bare, *tools: str) -> None:
                 shutil.copy(path, place)
 
 
+@pytest.mark.debian("binutils", "xz-utils")
 def test_a_machine_without_dpkg(machine: Bare) -> None:
     """Debian's packages are unpacked by ar and tar where the box is no Debian."""
     dpkg = machine.root / "usr/bin/dpkg-deb"

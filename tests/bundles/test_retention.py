@@ -137,6 +137,24 @@ def test_a_record_that_cannot_be_read_stops_the_cleaning(forge: BundleForge) -> 
     assert disk(box) == before
 
 
+def test_an_install_that_cannot_clean_up_has_installed_all_the_same(forge: BundleForge) -> None:
+    """The record of the release before is damaged, after the switch is done: that is said, and nothing is removed."""
+    box = forge.box()
+    for number in (1, 2):
+        a_release(forge, box, number)
+    forge.clock.pass_(days=1)
+    bundle = forge.build(forge.cargo(table={"number": 3}))
+
+    def rot(release: object) -> list[str]:
+        Box(box.root).release(2).write_text("{}")
+        return []
+
+    done = box.install(bundle, health=rot)
+    assert (done.record.number, current_number(Box(box.root))) == (3, 3)
+    assert "release.json" in done.cleaned.problem
+    assert numbers(Box(box.root)) == [1, 2, 3]
+
+
 CLEAN = """
 import sys
 from pathlib import Path

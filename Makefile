@@ -53,7 +53,7 @@ debian:  ## Install the Debian packages that some tests need (as root).
 locks:  ## Resolve both locks anew.
 	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    --constraint locks/edge-pins.txt --override locks/without-torch.txt --extra site --extra deliver --extra models \
-	    --extra cluster --extra card --extra token --extra dev pyproject.toml locks/torch-needs.in -o locks/workshop.txt
+	    --extra cluster --extra card --extra token --extra openssf --extra dev pyproject.toml locks/torch-needs.in -o locks/workshop.txt
 	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    --constraint locks/workshop.txt --override locks/edge-overrides.txt locks/edge.in -o locks/edge.txt
 

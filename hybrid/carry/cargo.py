@@ -13,6 +13,7 @@ from bundles.assembly import Cargo
 from bundles.provenance.card import ModelCard
 from bundles.provenance.statements import subjects_of
 from hybrid.errors import InputError
+from hybrid.models.openssf import signature_of, signed_files
 
 if TYPE_CHECKING:
     from bundles.nouns import PlanKey
@@ -102,7 +103,7 @@ def model_files(model: Model, variant: str, workshop: Path) -> dict[str, Path]:
 
 
 def statements(model: Model, variant: str, workshop: Path) -> dict[str, Path]:
-    """Return logical path -> what the workshop states about one variant: how it was built, how it was evaluated.
+    """Return logical path -> what the workshop states about one variant: built how, evaluated how, signed for others.
 
     Raises:
         InputError: a statement speaks of other files than the Model manifest names.
@@ -114,6 +115,12 @@ def statements(model: Model, variant: str, workshop: Path) -> dict[str, Path]:
             raise InputError(f"{file} speaks of other files than Model {model.name} names",
                              advice="make and evaluate the variant again, or remove the statement")  # fmt: skip
         found[f"provenance/{model.name}.{file.name}"] = file
+    signature = signature_of(workshop, model.name, variant)
+    if signature.is_file():
+        if signed_files(signature) != declared:
+            raise InputError(f"{signature} is of other files than Model {model.name} names",
+                             advice=f"hybrid model sign {model.name} --variant {variant}, or remove it")  # fmt: skip
+        found[f"provenance/{model.name}.{signature.name}"] = signature
     return found
 
 

@@ -172,6 +172,7 @@ def exit_code_of(error: BaseException) -> int:
 EXTRA_OF = {
     **dict.fromkeys(("aiohttp", "numpy", "onnxruntime", "starlette", "tokenizers", "uvicorn", "uvloop"), "site"),
     **dict.fromkeys(("onnx", "optimum", "sentence_transformers", "sklearn", "torch", "transformers"), "models"),
+    "model_signing": "openssf",
     "paramiko": "deliver",
     "ray": "cluster",
 }

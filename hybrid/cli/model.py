@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid.cli.console import Output, OutputOption, emit, err, next_step, progress, table
+from hybrid.cli.console import Output, OutputOption, emit, err, next_step, out, progress, table
 
 if TYPE_CHECKING:
     from hybrid.models.workshop import Workshop
@@ -192,6 +192,24 @@ def _decided(found: dict[str, Any]) -> None:
         print(f"refused: {line}")
     if not found["refused"]:
         print(f"{found['model']} is approved: {found['manifest']}")
+
+
+@app.command()
+def sign(
+    name: Annotated[str, typer.Argument(help="A model of the workshop.")],
+    key: Annotated[Path, typer.Option(help="A private key of an elliptic curve, PEM.")],
+    variant: Annotated[str, typer.Option(help="The variant to sign.")] = "w8",
+    workshop: WorkshopOption = WORKSHOP,
+    output: OutputOption = Output.text,
+) -> None:
+    """Sign a variant for others, as OpenSSF's model signing does; sites believe their custodians alone."""
+    from hybrid.models.openssf import sign_variant
+
+    shop = _workshop(workshop)
+    path = sign_variant(name, variant, shop, key)
+    data = {"model": name, "variant": variant, "signature": str(path)}
+    emit(output, data, lambda: out().print(str(path), markup=False))
+    next_step(f"model_signing verify key {shop.variant(name, variant)} --signature {path} --public_key PUBLIC")
 
 
 @app.command("list")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import zipfile
 from collections.abc import Mapping
 from datetime import date
@@ -30,10 +32,13 @@ from bundles.provenance.statements import (
 )
 from bundles.verification import Trust, verify
 from hybrid.errors import InputError as WrongInput
+from hybrid.knowledge.store import digest_of
 from hybrid.models.manifest import Approval, approve
+from hybrid.models.openssf import sign_variant, signed_files
 from hybrid.models.provenance import state_build
 from hybrid.models.workshop import Source, Workshop
 from tests.bundles.test_cargo import a_plan, cargo, fleet
+from tests.bundles.test_commands import hybrid
 from tests.support.bundles import BundleForge
 
 __all__ = ["fleet"]
@@ -207,3 +212,49 @@ def test_a_statement_is_the_same_again() -> None:
             for _ in range(2)]  # fmt: skip
     assert made[0] == made[1]
     assert [one["name"] for one in json.loads(made[0])["subject"]] == ["a", "b"]
+
+
+def a_key(folder: Path) -> tuple[Path, Path]:
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    key, files = ec.generate_private_key(ec.SECP256R1()), (folder / "key.pem", folder / "public.pem")
+    files[0].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    files[1].write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return files
+
+
+@pytest.mark.slow
+def test_a_signature_that_the_openssf_tool_accepts(tmp_path: Path) -> None:
+    """`model_signing verify` takes it, and refuses one changed byte; we know which files it is about."""
+    workshop, (key, public) = a_workshop(tmp_path / "workshop"), a_key(tmp_path)
+    made = hybrid("model", "sign", "minilm", "--key", key, "--workshop", workshop.root)
+    signature, folder = Path(made["signature"]), workshop.variant("minilm", "w8")
+    command = [sys.executable, "-m", "model_signing", "verify", "key", str(folder), "--signature", str(signature),
+               "--public_key", str(public)]  # fmt: skip
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert signed_files(signature) == {name: digest_of(file) for name, file in workshop.files("minilm", "w8").items()}
+    (folder / "model.onnx").write_text("another model")
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+def test_a_signature_of_another_model(fleet: Any, tmp_path: Path) -> None:
+    """It travels with the files it is about, and with no others."""
+    models, (key, _) = Workshop(fleet.root.parent / "models"), a_key(tmp_path)
+    sign_variant("minilm", "w8", models, key)
+    assert "provenance/minilm.w8.openssf.sig" in cargo(fleet, a_plan(fleet)).files
+    (models.variant("minilm", "w8") / "model.onnx").write_text("before")
+    sign_variant("minilm", "w8", models, key)
+    (models.variant("minilm", "w8") / "model.onnx").write_text("minilm model.onnx")
+    with pytest.raises(WrongInput, match="is of other files"):
+        cargo(fleet, a_plan(fleet))
+
+
+def test_what_is_no_key_and_no_signature(tmp_path: Path) -> None:
+    workshop = a_workshop(tmp_path / "workshop")
+    (key := tmp_path / "key.pem").write_text("no key")
+    with pytest.raises(WrongInput, match="no key to sign with"):
+        sign_variant("minilm", "w8", workshop, key)
+    assert not list((workshop.folder("minilm") / "provenance").iterdir())
+    with pytest.raises(WrongInput, match="no OpenSSF model signature"):
+        signed_files(key)

@@ -18,7 +18,7 @@ from bundles.errors import TrustError
 from bundles.medium import Medium
 from bundles.parts import Part
 from bundles.signers import RoleSeen, roles_of
-from bundles.trust.metadata import METADATA_CAP
+from bundles.trust.reading import METADATA_CAP
 from bundles.verification import MANIFEST_CAP, VerifiedBundle
 
 

@@ -20,7 +20,7 @@ from bundles.document import canonical, read
 from bundles.errors import InputError, MediumError, TrustError
 from bundles.nouns import SiteRecord
 from bundles.store import CHUNK, sync_tree
-from bundles.trust.metadata import METADATA_CAP
+from bundles.trust.reading import METADATA_CAP
 
 SUMS = "SHA256SUMS"
 NAMES = ("root.json", "site.json", "INSTALL.sh", "NEEDS")

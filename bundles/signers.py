@@ -14,7 +14,7 @@ from typing import Any
 
 from bundles.document import stamp
 from bundles.errors import MediumError
-from bundles.trust.metadata import envelope
+from bundles.trust.reading import envelope
 from bundles.trust.stock import Key, Metadata, RepositoryError, Root, Targets
 
 _ROOT = re.compile(r"([1-9][0-9]*)\.root\.json")

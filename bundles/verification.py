@@ -31,8 +31,9 @@ from bundles.medium import Medium
 from bundles.nouns import BundleManifest, Enrolment, SitePlan
 from bundles.store import Hashing, chunks
 from bundles.trust.expiry import ExpiryPolicy
-from bundles.trust.metadata import METADATA_CAP, TrustedBundles
+from bundles.trust.metadata import TrustedBundles
 from bundles.trust.quorum import needs_compliance
+from bundles.trust.reading import METADATA_CAP
 from bundles.trust.state import State
 
 MANIFEST_CAP = oci.MANIFEST_CAP

@@ -12,39 +12,24 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from bundles.document import digest, parse, stamp, unstamp
+from bundles.document import digest, stamp, unstamp
 from bundles.errors import MediumError, TrustError
 from bundles.layout import bill_target, bundle_target, delegation_paths
 from bundles.trust.expiry import expiry_policy_of
 from bundles.trust.keys import CustodianKey, Keyring
 from bundles.trust.quorum import Quorum, require
+from bundles.trust.reading import StrictSet
 from bundles.trust.roots import drift_of, duty_of, environment_of, keys_of, quorum_of
 from bundles.trust.stock import (
-    EnvelopeType,
     ExpiredMetadataError,
-    Metadata,
     RepositoryError,
     Root,
     Signed,
     TargetFile,
     Targets,
-    TrustedMetadataSet,
 )
 
-METADATA_CAP = 2 * 1024 * 1024
 _ASK = "ask headquarters for a current medium"
-
-
-def envelope(data: bytes, role: str) -> dict[str, Any]:
-    """Return the TUF envelope in `data` after the strict reader; only `signed` and `signatures` may be there.
-
-    Raises:
-        MediumError: not one strict document, or an unsigned field beside the two.
-    """
-    document = parse(data, what=f"{role}.json", cap=METADATA_CAP)
-    if set(document) != {"signed", "signatures"}:
-        raise MediumError("ENVELOPE", f"{role}.json has unsigned fields beside signed, signatures", advice=_ASK)
-    return document
 
 
 def issued_of(signed: Signed, role: str) -> datetime:
@@ -82,9 +67,7 @@ class TrustedBundles:
         self._keys: dict[str, dict[str, CustodianKey]] = {}
         self.issued: dict[str, datetime] = {}
         self.digests: dict[str, str] = {}
-        document = envelope(root, "root")
-        self._set: TrustedMetadataSet = _stock("root", lambda: TrustedMetadataSet(root, EnvelopeType.METADATA))
-        _as_signed("root", document, self.root)
+        self._set: StrictSet = _stock("root", lambda: StrictSet(root))
         self._now, self.expired = now, dict[str, str]()
         self.expiry = expiry_policy_of(self.root)
         self._accept_root(root, self.root)
@@ -115,9 +98,8 @@ class TrustedBundles:
         Raises:
             TrustError: not the next version, or one of the two quorums is not met.
         """
-        document, old = envelope(data, "root"), self.root
+        old = self.root
         _stock("root", lambda: self._set.update_root(data))
-        _as_signed("root", document, self.root)
         self._require("root", data, old, quorum_of(old))
         self._accept_root(data, old)
 
@@ -193,9 +175,7 @@ class TrustedBundles:
         return list(signed.targets) if isinstance(signed, Targets) else []
 
     def _update(self, role: str, data: bytes, parent: Root | Targets, stock: Callable[[], Signed]) -> None:
-        document = envelope(data, role)
         signed = _stock(role, stock)
-        _as_signed(role, document, signed)
         if isinstance(parent, Targets):
             self._able(role, parent, self.quorum)
         body = self._require(role, data, parent, self.quorum)
@@ -211,12 +191,11 @@ class TrustedBundles:
 
     def _require(self, role: str, data: bytes, parent: Root | Targets, rule: Quorum) -> bytes:
         """Check the quorum on the keys whose signatures are valid under `parent`; return the bytes they signed."""
-        found: Metadata[Any] = Metadata.from_bytes(data)
-        body = found.signed_bytes  # of thousands of targets, encoding them is what takes the time
-        result = parent.get_verification_result(role, body, found.signatures)
+        found = self._set.reading(data, role)
+        result = parent.get_verification_result(role, found.body, found.metadata.signatures)
         keys = self._keyring.admit(keys_of(parent).values())
         require(role, [keys[keyid] for keyid in result.signed], rule)
-        return body
+        return found.body
 
     def _able(self, role: str, parent: Root | Targets, rule: Quorum) -> None:
         """Refuse a parent that would let stock clients pass with fewer signatures, or with a recovery custodian's."""
@@ -234,12 +213,6 @@ class TrustedBundles:
         if signed.expires <= self._now:
             self.expired[role] = stamp(signed.expires)
         self.digests[role] = digest(body)
-
-
-def _as_signed(role: str, document: dict[str, Any], signed: Signed) -> None:
-    """Refuse what python-tuf read otherwise than it stands there: it fills in what is null, and signs that."""
-    if signed.to_dict() != document["signed"]:
-        raise TrustError("ENVELOPE", f"{role}.json does not stand there as it was signed", advice=_ASK)
 
 
 def _own_targets(site: str) -> tuple[str, str]:

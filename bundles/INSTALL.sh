@@ -78,7 +78,10 @@ other='ask headquarters for a seed for this machine'
 take() { # copies every file that the card covers, and holds the copy against it
     rm -rf "$work"
     mkdir -p "$copy/wheels" "$copy/python" || stop ROOT "cannot write beside $prefix" 'run it as root'
-    cp -- "$seed/SHA256SUMS" "$copy/SHA256SUMS" || stop SEED 'SHA256SUMS is missing' "$again"
+    if [ -L "$seed/SHA256SUMS" ] || [ ! -f "$seed/SHA256SUMS" ] || [ "$(stat -c %s "$seed/SHA256SUMS")" -gt 1048576 ]; then
+        stop SEED 'SHA256SUMS is missing, or no list of sums' "$again"
+    fi
+    cp -- "$seed/SHA256SUMS" "$copy/SHA256SUMS" || stop SEED 'SHA256SUMS cannot be read' "$again"
     found=$(sha256sum < "$copy/SHA256SUMS" | cut -c1-64)
     [ "$found" = "$card" ] || stop CARD "the seed's digest is $found, the card says $card" "$again"
     find "$seed" ! -type d > "$work/there"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -128,10 +129,23 @@ def a_missing_file(machine: Bare) -> None:
     (machine.root / "media/seed/site.json").unlink()
 
 
+def a_pipe(machine: Bare) -> None:
+    """A list of sums that never ends, or never begins: whoever reads it waits for ever."""
+    sums = machine.root / "media/seed/SHA256SUMS"
+    sums.unlink()
+    os.mkfifo(sums)
+
+
+def an_endless_list(machine: Bare) -> None:
+    with (machine.root / "media/seed/SHA256SUMS").open("r+b") as file:
+        file.truncate(1 << 40)
+
+
 @pytest.mark.parametrize(
     ("act", "code"),
     [(a_forged_seed, "CARD"), (a_changed_wheel, "SEED"), (a_changed_script, "SEED"), (an_extra_file, "SEED"),
-     (a_hidden_file, "SEED"), (a_name_of_two_lines, "SEED"), (a_link, "SEED"), (a_missing_file, "SEED")],
+     (a_hidden_file, "SEED"), (a_name_of_two_lines, "SEED"), (a_link, "SEED"), (a_missing_file, "SEED"),
+     (a_pipe, "SEED"), (an_endless_list, "SEED")],
 )  # fmt: skip
 def test_a_seed_other_than_the_card_says(machine: Bare, act: Callable[[Bare], None], code: str) -> None:
     """A forged seed that carries its own verifier, and every smaller forgery: nothing of it runs, nothing is set up."""

@@ -163,7 +163,8 @@ def _complaint(raw: dict[str, Any], value: Any, model: type[Noun]) -> _Complaint
     if kind == "missing":
         return _Complaint(tuple(path), False, False, f"missing key {last!r}", "a missing fact is never guessed")
     message, hint = _words(raw, found)
-    return _Complaint(tuple(path), False, skipped, message, hint)
+    # Pydantic counts a list's items without those that are wrong: then too few are none of its own faults.
+    return _Complaint(tuple(path), False, skipped or kind == "too_short", message, hint or _MEANT.get(last, ""))
 
 
 _PLAIN = {
@@ -178,6 +179,14 @@ _PLAIN = {
     "string_pattern_mismatch": "expected the form {pattern}",
 }  # fmt: skip
 """What pydantic says of a value that has the wrong type or size, by its name for it, in our words."""
+
+
+_MEANT = {
+    "share": "give the fraction of requests that reach the stage, or leave the stage out",
+    "most": "give the fraction of the requests that one place may serve at most",
+    "utilisation": "give the fraction of its throughput that a replica may be asked for",
+}
+"""What to write in a field whose name alone does not say it."""
 
 
 def _words(raw: dict[str, Any], found: Any) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from placement.pipeline import Pipeline
 from sites.document import MAX_DEPTH, MAX_NODES, Unreadable, read
 from sites.errors import SitesError
 from sites.fleet import Finding, ManifestError, read_fleet
@@ -33,6 +34,17 @@ spec:
   packs: [eu-gdpr]
   rules:
     - {id: allow, effect: permit, data: all, activities: all, source: Board}
+"""
+PIPELINE = """\
+apiVersion: hybrid/v1
+kind: Pipeline
+metadata: {name: mail}
+spec:
+  origins: {}
+  rate: 1/s
+  input: {size: 2KiB}
+  stages:
+    - {name: triage, task: classify, models: [triage], output: 200B}
 """
 
 
@@ -163,6 +175,29 @@ def test_a_file_that_was_emptied_is_named_before_what_follows_from_it(tmp_path: 
     assert (first.file, first.line, first.message) == ("zone.yaml", 1, "the file holds no manifest")
     assert "remove the file" in first.hint
     assert [found.file for found in others] == ["policy.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message", "hint"),
+    [
+        ("share: 0", "spec.stages[0].share: expected more than 0, found 0", "leave the stage out"),
+        ("share: 1.5", "spec.stages[0].share: expected at most 1, found 1.5", "leave the stage out"),
+        ("share: half", "spec.stages[0].share: expected a number, found 'half'", "leave the stage out"),
+        ("sites: []", "spec.stages[0].sites: expected labels such as {role: clinic} or a list of sites", ""),
+        ("sites: {sites: []}", "spec.stages[0].sites: expected labels such as {role: clinic} or a list of sites", ""),
+        ("sites: [3]", "spec.stages[0].sites[0]: expected text, found 3", 'quotes: "3"'),
+        ("async: maybe", "spec.stages[0].async: expected true or false, found 'maybe'", ""),
+        ("after: triage", "spec.stages[0].after: expected a list, found 'triage'", ""),
+    ],
+)
+def test_a_wrong_stage_is_named_in_words_of_manifests(tmp_path: Path, wrong: str, message: str, hint: str) -> None:
+    pipeline = PIPELINE.replace("task: classify", f"task: classify, {wrong}")
+    with pytest.raises(ManifestError) as caught:
+        read_fleet(a_fleet(tmp_path, pipeline=pipeline), {"Site": Site, "Policy": Policy, "Pipeline": Pipeline})
+    (found,) = caught.value.findings
+    assert (found.file, found.line) == ("pipeline.yaml", 9)
+    assert message in found.message
+    assert hint in found.hint
 
 
 def test_everything_wrong_is_said_at_once_in_order(tmp_path: Path) -> None:

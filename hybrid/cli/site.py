@@ -110,7 +110,7 @@ def serve(
     """Answer requests from the installed release, in the runtime that it brought."""
     from hybrid.carry.launch import hand_over
 
-    if region is None:
+    if region is None:  # a region's head needs Ray, which no runtime of a bundle carries
         hand_over(root, _arguments(root, host, port, socket, hop_host, hop_port))
     from hybrid.gateway.service import serve as answer
 

@@ -94,11 +94,11 @@ def _planned(bundle: VerifiedBundle, wanted: Estimate) -> dict[str, Any]:
 
 def _announce(bundle: VerifiedBundle, wanted: Estimate) -> None:
     manifest = bundle.manifest
+    rate = f", as the medium was just read at {wanted.medium_rate / 1e6:.0f} MB/s" if wanted.new_blobs else ""
     print(
         f"verified: bundle {manifest.number} for {manifest.site}, epoch {manifest.epoch}, signed {manifest.issued}\n"
         f"to copy {wanted.blobs_bytes / 1e6:.1f} MB, to unpack {wanted.runtime_bytes / 1e6:.1f} MB, "
-        f"{wanted.free_bytes / 1e6:.0f} MB free; about {wanted.seconds:.0f} s, as the medium was just read at "
-        f"{wanted.medium_rate / 1e6:.0f} MB/s",
+        f"{wanted.free_bytes / 1e6:.0f} MB free; about {wanted.seconds:.0f} s{rate}",
         file=sys.stderr,
     )
 

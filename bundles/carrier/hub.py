@@ -88,6 +88,8 @@ class Hub:
 
     def give_back(self, line: Line, answer: Answer) -> None:
         """Keep a connection for the next file, if all of the last one came."""
+        if answer.whole:
+            self._patience.earn(0, seconds=ASKED_S)
         if answer.reusable and self._idle is None:
             self._idle = line
         else:
@@ -113,7 +115,6 @@ class Hub:
         except BaseException:
             line.close()
             raise
-        self._patience.earn(0, seconds=ASKED_S)
         return line, answer
 
     def _whole(self, name: str, cap: int) -> bytes:

@@ -25,7 +25,7 @@ PATIENCE_S = 20.0
 SLOWEST = 32 * 1024
 """Bytes a second; who sends less uses patience up, who sends more earns it back."""
 ASKED_S = 0.25
-"""What an answered request earns back, however small the file: the way there and back takes time on any network."""
+"""What a whole file earns back, however small: the way there and back takes time on any network."""
 HEAD_CAP = 32 * 1024
 CONNECT_S = 5.0
 _BUFFER = 64 * 1024
@@ -229,9 +229,14 @@ class Answer:
         return self._reply.readinto(buffer)
 
     @property
+    def whole(self) -> bool:
+        """Whether all of it came."""
+        return self._reply.length == 0
+
+    @property
     def reusable(self) -> bool:
         """Whether all of it came and the line may be asked again."""
-        return self._reply.isclosed() and not self._reply.will_close
+        return self.whole and not self._reply.will_close
 
     def _lie(self, why: str) -> MediumError:
         return lies(self._line._address, self._name, why)

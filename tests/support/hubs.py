@@ -165,6 +165,8 @@ def a_liar(bundle: Path | dict[str, bytes], lie: Lie, *, patience_s: float = PAT
     files.setdefault("offer.json", offering(files))
 
     class Door(socketserver.StreamRequestHandler):
+        disable_nagle_algorithm = True
+
         def handle(self) -> None:
             with contextlib.suppress(OSError):
                 while self._one():

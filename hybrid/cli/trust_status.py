@@ -38,7 +38,14 @@ def report(repository: Repository, output: Output, warn_days: int = WARN_DAYS) -
     now, record = datetime.now(UTC), repository.record
     days = {role: (end - now).days for role, end in ends(repository).items()}
     roles, waiting = _roles(repository, days), repository.awaiting()
-    people = [{"custodian": p.custodian, "duty": p.duty} for p in repository.custodians()]
+    people = [
+        {
+            "custodian": p.custodian,
+            "duty": p.duty,
+            "keys": {k.unrecognized_fields["family"]: k.keyid for k in p.tuf_keys()},
+        }
+        for p in repository.custodians()
+    ]
     warnings = [_warning(role, left) for role, left in sorted(days.items(), key=lambda d: d[1]) if left < warn_days]
     data = {
         "environment": record.environment, "profile": record.quorum.profile, "custodians": people, "roles": roles,
@@ -60,10 +67,14 @@ def _print(data: dict[str, Any]) -> None:
     rows = [(r["role"], r["version"], r["expires"], r["daysLeft"], r["state"]) for r in data["roles"]]
     title = f"trust ({data['environment']}, profile {data['profile']})"
     table(title, ("role", "version", "expires", "days left", "state"), rows)
-    duties, waiting = {p["custodian"]: p["duty"] for p in data["custodians"]}, data["waiting"]
-    names = [*duties, *sorted(set(waiting) - set(duties))]
-    people = [(name, duties.get(name, "leaving"), ", ".join(waiting.get(name, []))) for name in names]
-    table("custodians", ("name", "duty", "may still sign"), people)
+    known, waiting = {p["custodian"]: p for p in data["custodians"]}, data["waiting"]
+    leaving = {"duty": "leaving", "keys": {}}
+    people = [
+        (name, person["duty"], "  ".join(keyid[:16] for keyid in person["keys"].values()), ", ".join(roles))
+        for name in [*known, *sorted(set(waiting) - set(known))]
+        for person, roles in [(known.get(name, leaving), waiting.get(name, []))]
+    ]
+    table("custodians", ("name", "duty", "key ids, their beginnings", "may still sign"), people)
 
 
 def _warning(role: str, left: int) -> str:

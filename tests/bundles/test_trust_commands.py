@@ -33,14 +33,16 @@ def trust(tmp_path: Path) -> Any:
 @pytest.mark.slow
 def test_a_headquarters_from_its_first_root_to_another_profile(trust: Any, tmp_path: Path) -> None:
     people = {"ada": "release", "ben": "release", "dora": "compliance"}
+    ids = {}
     for name, duty in people.items():
-        trust("add-key", f"keys/{name}", "--custodian", name, "--duty", duty)
+        ids[name] = trust("add-key", f"keys/{name}", "--custodian", name, "--duty", duty)["keys"]
     assert "keys already" in trust("add-key", "keys/ada", "--custodian", "ada", code=2)
     assert "greater than or equal to 2" in trust("init", "hq", "--custodian", "keys", "--release", 1, code=2)
     assert "fewer than 3" in trust("init", "hq", "--custodian", "keys", "--release", 3, code=2)
     assert not (tmp_path / "hq").exists()
     made = trust("init", "hq", "--custodian", "keys")
     assert made["waiting"] == {"ada": ["root"], "ben": ["root"]}
+    assert {one["custodian"]: one["keys"] for one in made["custodians"]} == ids  # what is compared by telephone
 
     asked = trust("sign", "hq", "--request", "r.json")
     read = trust("sign", "r.json", "--dry-run")

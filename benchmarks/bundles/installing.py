@@ -1,10 +1,10 @@
 """Print what verifying and installing a bundle costs, beside the floors and the peers, in one run, rounds interleaved.
 
-    python benchmarks/bundles/installing.py [DIRECTORY] [--megabytes 1000] [--rounds 3] [--model-signing PYTHON]
+    python benchmarks/bundles/installing.py [DIRECTORY] [--megabytes 1000] [--rounds 7] [--model-signing PYTHON]
 
 Floors: hashing the same files with SHA-256, and copying them in one pass with hash, fsync and rename. Peers:
 model_signing's verify (of a Python that has it; else it is left out) and python-tuf's client, which does not fsync.
-A ratio is the median of the rounds' ratios to the floor of the same round; each round begins with another act.
+A ratio is the median of the rounds' ratios to the floor of the same round; each round has an order of its own.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import random
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -34,12 +35,19 @@ from tests.support.bundles import BundleForge
 CHUNK = 1024 * 1024
 
 
+def pieces(path: Path) -> Iterator[bytes]:
+    handle, at = os.open(path, os.O_RDONLY), 0
+    while piece := os.pread(handle, CHUNK, at):
+        at += len(piece)
+        yield piece
+    os.close(handle)
+
+
 def hash_all(files: list[Path]) -> None:
     for path in files:
         sha = hashlib.sha256()
-        with path.open("rb", buffering=0) as file:
-            while piece := file.read(CHUNK):
-                sha.update(piece)
+        for piece in pieces(path):
+            sha.update(piece)
 
 
 def copy_all(files: list[Path], into: Path) -> None:
@@ -47,8 +55,8 @@ def copy_all(files: list[Path], into: Path) -> None:
     into.mkdir()
     for path in files:
         sha, temp = hashlib.sha256(), into / ".part"
-        with path.open("rb", buffering=0) as source, temp.open("wb", buffering=0) as target:
-            while piece := source.read(CHUNK):
+        with temp.open("wb", buffering=0) as target:
+            for piece in pieces(path):
                 sha.update(piece)
                 target.write(piece)
             os.fsync(target.fileno())
@@ -86,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", nargs="?", default=None)
     parser.add_argument("--megabytes", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--model-signing")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=wanted.directory) as name:
@@ -130,9 +138,10 @@ def measure(
         ),
     }
     found: dict[str, list[Cost]] = {what: [] for what in acts}
-    order = list(acts)
     for number in range(rounds):
-        for what in order[number % len(order) :] + order[: number % len(order)]:
+        order = list(acts)
+        random.Random(number).shuffle(order)  # who writes first after others have read pays for fresh memory
+        for what in order:
             found[what].append(acts[what]())
     return found, _written(forge, bundle, place, files)
 

@@ -12,6 +12,7 @@ from bundles.document import Noun, canonical, digest, read
 from bundles.errors import InputError
 from bundles.store import write_durably
 from bundles.trust.custody import Custodian
+from bundles.trust.quorum import needs_compliance
 from bundles.trust.signing import RoleRequest, SigningRequest
 
 LEDGER_FILE = "signed.json"
@@ -45,7 +46,8 @@ def require_own(request: SigningRequest, person: Custodian, ledger: Ledger | Non
     """Refuse a request that these keys have no business with.
 
     Raises:
-        InputError: another environment, another repository, or no role that these keys may sign.
+        InputError: another environment or repository, a role that is something else, nothing for these keys, or
+            something that is not their duty.
     """
     ids = {key.keyid for key in person.tuf_keys()}
     if request.environment != person.environment:
@@ -61,9 +63,18 @@ def require_own(request: SigningRequest, person: Custodian, ledger: Ledger | Non
     if wrong:
         raise InputError("REQUEST", f"what is called {', '.join(wrong)} is something else",
                          advice="sign nothing of this; tell headquarters")  # fmt: skip
-    if not any(ids & set(item.keyids) for item in request.roles):
+    asked = [item.role for item in request.roles if ids & set(item.keyids)]
+    if not asked:
         raise InputError("NOT-ASKED", f"nothing in this request is for the keys of {person.custodian}",
                          advice="ask headquarters whether it knows these keys: hybrid trust status TRUST")  # fmt: skip
+    if outside := [role for role in asked if not _is_business_of(person.duty, role)]:
+        raise InputError("DUTY", f"{', '.join(outside)}: not to be signed by the duty {person.duty}",
+                         advice="sign nothing of this; tell headquarters")  # fmt: skip
+
+
+def _is_business_of(duty: str, role: str) -> bool:
+    """Return whether a duty signs `role` at all: recovery signs orders, compliance site plans, release everything."""
+    return duty == "release" or (duty == "compliance" and needs_compliance(role))
 
 
 def doubts(request: SigningRequest, ledger: Ledger | None) -> list[str]:

@@ -70,6 +70,20 @@ def test_a_custodian_who_is_not_asked(forge: BundleForge) -> None:
         at_home(forge, "dora", request_of(forge.repository))
 
 
+@pytest.mark.parametrize(("name", "duty"), [("dora", "compliance"), ("rita", "recovery")])
+def test_a_request_beyond_ones_duty(forge: BundleForge, name: str, duty: str) -> None:
+    """A request lists the keys of compliance, or of a recovery custodian, for a root: they sign what is theirs only."""
+    if name not in forge.people:
+        newcomer(forge, name, duty)
+    request = waiting(forge)
+    forge.repository.draft_root(forge.clock.now)
+    root = next(item for item in request_of(forge.repository).roles if item.role == "root")
+    mine = tuple(signer.public_key.keyid for signer in forge.signers([name]))
+    lent = request.model_copy(update={"roles": (root.model_copy(update={"keyids": mine}),)})
+    with pytest.raises(InputError, match="DUTY"):
+        at_home(forge, name, lent)
+
+
 def test_a_role_that_is_something_else_than_it_says(forge: BundleForge) -> None:
     """A new root travels under the name of a timestamp, whose changes nobody reads closely."""
     request = waiting(forge)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, cast
 
 from pydantic import Field
 
-from bundles.carrier.line import ASKED_S, Address, Answer, AwayError, Line, Patience, away
+from bundles.carrier.line import ASKED_S, Address, Answer, AwayError, Line, Patience, away, stranger
 from bundles.carrier.nouns import Entry, refuse
 from bundles.document import DOCUMENT_CAP, Noun, read
 
@@ -84,7 +84,7 @@ class Hub:
             try:
                 return self._asked(name, start, lambda answer: answer.expect(size))
             except AwayError as error:
-                self.wait(str(error))
+                self.wait(str(error), hung_up=error.hung_up)
 
     def give_back(self, line: Line, answer: Answer) -> None:
         """Keep a connection for the next file, if all of the last one came."""
@@ -95,14 +95,14 @@ class Hub:
         else:
             line.close()
 
-    def wait(self, why: str) -> None:
+    def wait(self, why: str, *, hung_up: bool = False) -> None:
         """Pause before asking again.
 
         Raises:
-            LinkError: the hub was never there, or has been away for too long.
+            LinkError: the hub was never there, or has been away for too long; or it does not want this box.
         """
         if not self._met:
-            raise away(str(self._address), why)
+            raise stranger(self._address, why) if hung_up else away(str(self._address), why)
         self._patience.spend(PAUSE_S, why)
         time.sleep(PAUSE_S)
 
@@ -126,7 +126,11 @@ class Hub:
                 view = memoryview(data)
                 while view and (size := answer.readinto(view)):
                     view = view[size:]
-            except (AwayError, OSError) as error:
+            except AwayError as error:
+                self.wait(str(error), hung_up=error.hung_up)
+                continue
+            except OSError as error:
+                line.close()
                 self.wait(str(error))
                 continue
             if not view:

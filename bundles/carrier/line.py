@@ -52,7 +52,16 @@ class Address:
 
 
 class AwayError(Exception):
-    """The hub is not there, is busy, or left in the middle; asking again may help."""
+    """The hub is not there, is busy, or left in the middle; asking again may help.
+
+    Attributes:
+        hung_up: it was there, and hung up without a word: what a hub does whose TLS does not know the box.
+    """
+
+    def __init__(self, why: str, *, hung_up: bool = False) -> None:
+        """Say why."""
+        super().__init__(why)
+        self.hung_up = hung_up
 
 
 class Patience:
@@ -101,7 +110,7 @@ class Line:
         except ssl.SSLEOFError:
             raise AwayError("it hangs up") from None
         except ssl.SSLError as error:
-            raise _stranger(address, error) from None
+            raise stranger(address, (error.reason or "no TLS").lower().replace("_", " ")) from None
         except OSError as error:
             raise AwayError(f"no connection: {error.strerror or error}") from None
         finally:
@@ -128,9 +137,9 @@ class Line:
             self._socket.sendall(request.encode("ascii"))
             reply.begin()
         except ssl.SSLError as error:
-            raise _stranger(self._address, error) from None
+            raise stranger(self._address, (error.reason or "no TLS").lower().replace("_", " ")) from None
         except OSError as error:  # also RemoteDisconnected, an HTTPException too
-            raise AwayError(f"the connection broke: {error.strerror or error}") from None
+            raise AwayError(f"the connection broke: {error.strerror or error}", hung_up=True) from None
         except (http.client.HTTPException, ValueError) as error:
             raise lies(self._address, name, f"no HTTP: {type(error).__name__}") from None
         return Answer(self, reply, name, start)
@@ -189,14 +198,12 @@ class Answer:
             AwayError: the hub is busy.
             MediumError: it has not the file, or its answer is not exactly that.
         """
-        wanted, start = (206 if self._start else 200), self._start
-        if self._reply.status in (429, 503):
-            raise AwayError("it is busy with other boxes")
-        if self._reply.status == 404:
-            raise refuse("MISSING", f"{self._name} is not at the hub")
-        if self._reply.status != wanted:
-            raise self._lie(f"status {self._reply.status}, not {wanted}")
-        if start and self._reply.headers.get_all("Content-Range") != [f"bytes {start}-{size - 1}/{size}"]:
+        start = self._start
+        if (
+            start
+            and self._reply.status == 206
+            and self._reply.headers.get_all("Content-Range") != [f"bytes {start}-{size - 1}/{size}"]
+        ):
             raise self._lie(f"another range than {start}-{size - 1}/{size}")
         self.expect_at_most(size - start)
         if self._reply.length != size - start:
@@ -206,11 +213,16 @@ class Answer:
         """Hold the head against a file of at most `cap` bytes.
 
         Raises:
-            MediumError: it is longer, of no one length, encoded, or sent in chunks.
+            AwayError: the hub is busy.
+            MediumError: it has not the file; or it is longer, of no one length, encoded, or sent in chunks.
         """
-        headers = self._reply.headers
-        if self._reply.status not in (200, 206):
-            raise self._lie(f"status {self._reply.status}")
+        headers, wanted = self._reply.headers, 206 if self._start else 200
+        if self._reply.status in (429, 503):
+            raise AwayError("it is busy with other boxes")
+        if self._reply.status == 404:
+            raise refuse("MISSING", f"{self._name} is not at the hub")
+        if self._reply.status != wanted:
+            raise self._lie(f"status {self._reply.status}, not {wanted}")
         if headers.get("Content-Encoding") or headers.get("Transfer-Encoding"):
             raise self._lie("it is encoded, and a bundle never is")
         if len(headers.get_all("Content-Length", [])) != 1 or self._reply.length is None:
@@ -248,11 +260,12 @@ def lies(address: Address, name: str, why: str) -> MediumError:
                        advice="do not use this hub: it is none of ours, or something sits in between")  # fmt: skip
 
 
-def _stranger(address: Address, error: ssl.SSLError) -> LinkError:
-    why = (error.reason or "no TLS").lower().replace("_", " ")
-    return LinkError("HUB-TLS", f"{address}: {why}", safe=_KEPT,
-                     advice="a hub lets in only boxes that its bundle's plan admits; was this box's request admitted? "
-                            "Else use the stick, or --plain at the hub")  # fmt: skip
+def stranger(address: Address, why: str) -> LinkError:
+    """Return that the hub and this box do not come to speak TLS, or only one of them does."""
+    unknown = "a hub lets in only boxes that its bundle's plan admits: was this box's request admitted, and is its " \
+              "clock right? Else use the stick, or --plain at the hub"  # fmt: skip
+    advice = unknown if address.tls else "does it speak TLS? Write https:// as the hub prints it"
+    return LinkError("HUB-TLS", f"{address}: {why}", safe=_KEPT, advice=advice)
 
 
 def _connected(address: Address, seconds: float) -> socket.socket:

@@ -28,7 +28,8 @@ def place_of(text: str, root: Path) -> Place:
         host, port = parts.hostname or "", parts.port or PORT
     except ValueError as error:
         raise _odd(text, str(error)) from None
-    if not _HOST.fullmatch(host) or parts.username is not None or parts.path not in ("", "/") or parts.query:
+    more = (parts.username, parts.query, parts.fragment, parts.path.removeprefix("/"))
+    if not _HOST.fullmatch(host) or any(more):
         raise _odd(text, "a host and a port, nothing else")
     return Address(host, port, as_box(Box(root)) if parts.scheme == "https" else None)
 

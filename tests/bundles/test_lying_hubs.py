@@ -54,8 +54,8 @@ def test_a_liar_that_tells_the_truth(box: ABox, bundle: Path) -> None:
 
 
 def test_a_flipped_bit_in_any_file(published: Published, box: ABox, bundle: Path) -> None:
-    """One bit of one file is other than signed, for every third blob (all of them, on a stick: see the medium's)."""
-    for number, name in enumerate(sorted(name for name in files_of(bundle) if name.startswith("blobs/"))[::3]):
+    """One bit of one file is other than signed, for every blob there is."""
+    for number, name in enumerate(sorted(name for name in files_of(bundle) if name.startswith("blobs/"))):
         stick = copy_of(published.bundle, bundle.with_name(f"stick-{number}"))
         flip(stick / name, bit=number % 8)
         before = box.snapshot()

@@ -1,0 +1,116 @@
+"""The power fails at any step of any change: what was not fsynced is lost, in part or altogether, or the process is
+killed before any call. The box is wholly old or wholly new, nothing falls, and made again the change completes."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bundles.layout import Box
+from bundles.store import sweep
+from tests.support.bundles import PEOPLE, RECOVERY, BundleForge
+from tests.support.power import SOAK, Lost, Recording, laid, record
+from tests.support.power_calls import killed
+from tests.support.power_disk import Image, seen
+from tests.support.power_scene import Scene, settled
+from tests.support.power_scenes import SCENES
+
+pytestmark = pytest.mark.debian("strace")
+DISKS, LAST, KILLED, AGAIN = (None, None, 1, 1) if SOAK else (10, 2, 31, 37)
+
+
+@pytest.fixture
+def forge(tmp_path: Path) -> BundleForge:
+    return BundleForge(tmp_path, people={**PEOPLE, **RECOVERY})
+
+
+@pytest.fixture(params=SCENES, ids=lambda scene: scene.__name__)
+def scene(request: pytest.FixtureRequest, forge: BundleForge) -> Scene:
+    made: Scene = request.param(forge)
+    return made
+
+
+def completed(scene: Scene, place: Path) -> dict[str, object]:
+    """Return what lies there after the change that nobody cut; this process has loaded then what it needs."""
+    world = laid(seen(scene.world), place)
+    scene.act(scene.box(world))
+    assert scene.holds(scene.box(world)) == scene.ends
+    return settled(world)
+
+
+def goes_on(scene: Scene, world: Path, whole: dict[str, object]) -> str:
+    """Hold the box in `world`, cut, to what must be so; make the change again; return how far it had come."""
+    found = scene.holds(scene.box(world))
+    scene.act(scene.box(world))
+    after = scene.holds(scene.box(world))
+    assert (after == scene.ends) or not scene.same
+    if not scene.sweeps:
+        sweep(Box(world / "box"))
+    assert not left_half_written(world / "box")
+    assert settled(world) == whole or not scene.same
+    return found
+
+
+def left_half_written(box: Path) -> list[Path]:
+    return [*box.rglob("*.part"), *box.glob(".current.*")]
+
+
+def cut_at(scene: Scene, lost: Lost, place: Path, whole: dict[str, object]) -> str:
+    """Let the box start with what the cut left, and go on; what fails says which cut that was."""
+    try:
+        return goes_on(scene, laid(lost.image, place), whole)
+    except Exception as error:
+        raise AssertionError(lost.said) from error
+
+
+def made(scene: Scene, tmp_path: Path) -> tuple[dict[str, object], Recording]:
+    """Return what the change comes to, and the steps in which it was made."""
+    whole = completed(scene, tmp_path / "whole")
+    world = laid(seen(scene.world), tmp_path / "recorded")
+    return whole, record(world, scene.work(world))
+
+
+def test_what_was_not_synced_is_lost(scene: Scene, tmp_path: Path) -> None:
+    """At every step the power fails, and of what was not fsynced the disk holds nothing, all, or any part; and once
+    the change is made, nothing of it can be lost any more."""
+    whole, recording = made(scene, tmp_path)
+    found = Counter(cut_at(scene, lost, tmp_path / "cut", whole) for lost in recording.lost(DISKS))
+    for lost in list(recording.at(len(recording.calls)))[:LAST]:
+        assert cut_at(scene, lost, tmp_path / "cut", whole) == scene.ends, lost.said
+    print(f"{found.total()} disks after power cuts at {len(recording.calls) + 1} points: {dict(found)}")
+
+
+def test_killed_before_each_call_that_changes_the_disk(scene: Scene, tmp_path: Path) -> None:
+    """kill -9 before any call that writes, syncs, names, links or removes; what the page cache holds is still there."""
+    whole, recording = made(scene, tmp_path)
+    found: Counter[str] = Counter()
+    for cut in range(0, len(recording.calls), KILLED):
+        world = laid(seen(scene.world), tmp_path / "killed")
+        assert killed(scene.work(world), recording.calls[cut]) == -signal.SIGKILL
+        assert names(seen(world)) == names(recording.disk.killed(cut).live)
+        found[goes_on(scene, world, whole)] += 1
+    print(f"{found.total()} kills before {len(recording.calls)} calls: {dict(found)}")
+
+
+def names(image: Image) -> list[tuple[str, int]]:
+    """Return path and mode of everything; a temporary name without the number of its process."""
+    return sorted((re.sub(r"(\.current|)\.\d+(\.part|)$", r"\1\2", name), mode) for name, mode, _ in image.listing())
+
+
+def test_killed_then_completed_then_cut(scene: Scene, tmp_path: Path) -> None:
+    """The process is killed, the change is made again, and then the power fails: what the first run left in the page
+    cache only, and the second found there already, is as durable as what the second wrote."""
+    whole, recording = made(scene, tmp_path)
+    count = 0
+    for cut in range(0, len(recording.calls), AGAIN):
+        disk = recording.disk.killed(cut)
+        world = laid(disk.live, tmp_path / "again")
+        again = record(world, scene.work(world), disk)
+        for lost in list(again.at(len(again.disk.steps)))[:LAST]:
+            assert cut_at(scene, lost, tmp_path / "cut", whole) == scene.ends, f"killed at {cut}; {lost.said}"
+            count += 1
+    print(f"{count} disks after kills, completions and power cuts")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
-from bundles.delta.frames import COPY, LITERAL, Step, apply, odd, unpack
-from bundles.delta.nouns import DeltaDocument
+from bundles.delta.frames import COPY, LITERAL, Step, apply, unpack
+from bundles.delta.nouns import DeltaDocument, odd
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -15,8 +15,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from bundles.delta.nouns import FRAME_CAP
-from bundles.errors import TrustError
+from bundles.delta.nouns import FRAME_CAP, odd
 
 COPY, LITERAL, CHANGE = 0, 1, 2
 PIECE = 2 * 1024 * 1024
@@ -187,9 +186,3 @@ class _Reader:
             raise odd("a frame ends too early")
         self._at += count
         return piece
-
-
-def odd(why: str) -> TrustError:
-    """Return the refusal of a delta that does not say what a delta says."""
-    return TrustError("DELTA", f"a delta cannot be read: {why}", advice="fetch the medium again from headquarters",
-                      safe="what runs goes on running")  # fmt: skip

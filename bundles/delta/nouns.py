@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from bundles.document import Noun
+from bundles.errors import TrustError
 from bundles.oci import Digest, Size
 
 FRAME_CAP = 16 * 1024 * 1024
@@ -80,3 +81,9 @@ class Base(Noun):
     def making(self, digest: str) -> Delta | None:
         """Return the delta that makes blob `digest`; None when there is none."""
         return next((delta for delta in self.deltas if delta.result.digest == digest), None)
+
+
+def odd(why: str) -> TrustError:
+    """Return the refusal of a delta that does not say what a delta says."""
+    return TrustError("DELTA", f"a delta cannot be read: {why}", advice="fetch the medium again from headquarters",
+                      safe="what runs goes on running")  # fmt: skip

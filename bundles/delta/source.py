@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from bundles.delta.decoding import rebuilt
-from bundles.delta.frames import odd
-from bundles.delta.nouns import Delta, DeltaDocument
+from bundles.delta.nouns import Delta, DeltaDocument, odd
 from bundles.document import digest, read
 from bundles.errors import GateError, StateError
 from bundles.medium import Medium
@@ -48,6 +46,8 @@ def opened(bundle: VerifiedBundle, name: str, store: Store) -> Iterator[BinaryIO
     delta = bundle.manifest.base.making(name) if bundle.manifest.base else None
     base = _intact(delta, store) if delta else None
     if delta and base:
+        from bundles.delta.decoding import rebuilt  # numpy and zstandard, which only a delta needs
+
         document = _document(bundle.medium, delta)
         with bundle.medium.open_blob(delta.body.digest) as body, base.open("rb") as file:
             yield rebuilt(document, file, body)

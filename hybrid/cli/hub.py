@@ -90,7 +90,7 @@ def _data(bundle: VerifiedBundle, offered: Offered, guests: Guests | None, minut
     part = offered.medium.part
     return {
         "site": bundle.manifest.site, "number": bundle.manifest.number, "bundleDigest": bundle.digest,
-        "files": len(offered.blobs) + len(offered.documents), "bytes": sum(offered.blobs.values()),
+        "files": len(offered.files), "bytes": sum(offered.blobs.values()),
         "part": part.part if part else None, "parts": part.count if part else None,
         "guests": None if guests is None else sorted(guests.digests), "minutes": minutes,
     }  # fmt: skip

@@ -22,11 +22,13 @@ class Offered:
     """The files of a bundle as they lie on its medium; of a split one, of the part at hand.
 
     Attributes:
-        documents: the few that are no blobs, by name, held in memory; among them the list of all.
+        files: name -> bytes of all of them.
+        documents: the few that are no blobs, by name, held in memory, and the list of all.
         blobs: name -> bytes of those that are read from the medium when they are asked for.
     """
 
     medium: Medium
+    files: Mapping[str, int]
     documents: Mapping[str, bytes]
     blobs: Mapping[str, int]
 
@@ -42,8 +44,8 @@ class Offered:
         documents = {name: medium.read(name, DOCUMENT_CAP) for name in ("oci-layout", "index.json")}
         if medium.part is not None:
             documents[PARTS_FILE] = medium.read(PARTS_FILE, PARTS_CAP)
-        offer = Offer(files=blobs | {name: len(data) for name, data in documents.items()})
-        return cls(medium, documents | {OFFER_NAME: canonical(offer)}, blobs)
+        files = blobs | {name: len(data) for name, data in documents.items()}
+        return cls(medium, files, documents | {OFFER_NAME: canonical(Offer(files=files))}, blobs)
 
     def open(self, name: str, start: int) -> BinaryIO:
         """Open blob `name` at byte `start`.

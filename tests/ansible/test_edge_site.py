@@ -1,4 +1,4 @@
-"""The role on a booted host: it enrols, delivers, installs and serves; run again it changes nothing."""
+"""The role on a booted host: it enrols, delivers, installs and serves; run again it changes nothing, or mends."""
 
 from __future__ import annotations
 
@@ -149,3 +149,13 @@ def test_a_box_is_provisioned_and_a_second_run_changes_nothing(host: Host, tmp_p
     assert "nothing leaves this site" not in host.shell("journalctl -u hybrid-site --no-pager")
     receipt = json.loads(host.shell("hybrid site receipt --output json"))
     assert (receipt["serving"]["release"], receipt["evidence"]) == (1, "holds")
+
+    record = json.loads((host.root / "var/lib/hybrid/releases/1/release.json").read_text())
+    plan = record["sitePlan"]["digest"].removeprefix("sha256:")
+    blob = host.root / "var/lib/hybrid/store/sha256" / plan[:2] / plan
+    blob.chmod(0o644)
+    blob.write_bytes(b"worn out")
+    mended = play(host, tmp_path, whole)
+    assert mended.failed == 0, mended.output
+    assert mended.changed > 0
+    assert json.loads(host.shell("hybrid site status --output json"))["release"] == 1

@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.x509.oid import NameOID
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bundles.carrier import Address
 from bundles.errors import BundleError, GateError, LinkError, MediumError, TrustError
@@ -75,6 +78,20 @@ def test_what_is_there_does_not_travel_again(tmp_path: Path) -> None:
     with a_hub(box, second) as hub:
         assert other.install(hub.address).record.number == 2
         assert hub.sent() < before - models.stat().st_size
+
+
+def test_an_update_fits_the_boxes_that_have_what_it_names(tmp_path: Path) -> None:
+    """What is unchanged is on no medium: a box that was given the bundle before installs, one that was not says so."""
+    forge = BundleForge(tmp_path)
+    box, other, fresh = forge.box(), a_neighbour(forge, tmp_path), a_neighbour(forge, tmp_path, 3)
+    first = forge.build()
+    box.install(first)
+    other.install(first)
+    forge.clock.pass_(days=1)
+    update = forge.build(forge.cargo(table={"stages": ["quote"]}, base=first))
+    with a_hub(box, update) as hub:
+        assert other.install(hub.address).record.number == 2
+        refused(fresh, hub.address, "BASE")
 
 
 def in_parts(published: Published, tmp_path: Path) -> list[Path]:
@@ -302,6 +319,24 @@ def test_nothing_else_of_the_box_is_reachable(box: ABox, bundle: Path) -> None:
             assert (status, body) in ((404, b""), (400, b"Invalid HTTP request received.")), path
         for method in (b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"TRACE", b"PROPFIND", b"X"):
             assert asked(hub, b"/index.json", method=method)[0] == 405
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(said=st.one_of(st.binary(min_size=1, max_size=200), st.text(max_size=80).map(
+    lambda text: f"GET /{text} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())))  # fmt: skip
+def test_whatever_a_stranger_says(open_hub: AHub, said: bytes) -> None:
+    """Law: no bytes bring more out of a hub than a short refusal, and it goes on answering."""
+    answer = open_hub.plainly(said + b"\r\n\r\n")
+    assert len(answer) < 500
+    assert not answer or answer.split(b" ")[1] in (b"400", b"404", b"405", b"416"), answer
+    status, _, body = asked(open_hub, b"/oci-layout")
+    assert (status, body) == (200, b'{"imageLayoutVersion":"1.0.0"}')
+
+
+@pytest.fixture
+def open_hub(box: ABox, bundle: Path) -> Iterator[AHub]:
+    with a_hub(box, bundle, doors=Doors(idle_s=0.2, most=200, each=200)) as hub:
+        yield hub
 
 
 def test_parts_of_a_file(box: ABox, bundle: Path) -> None:

@@ -6,13 +6,20 @@ import gzip
 import itertools
 import shutil
 import socket
+import socketserver
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from bundles.carrier import Address
+from bundles.carrier.hub import Hub
 from bundles.document import canonical
 from bundles.errors import BundleError, GateError, LinkError, MediumError, TrustError
 from tests.support.bundles import ABox, BundleForge, Published, copy_of, flip, refused
@@ -386,3 +393,57 @@ def test_an_honest_hub_exchanged_for_a_lying_one(box: ABox, bundle: Path, model:
     with a_liar(bundle, lie) as liar, pytest.raises(TrustError, match="other bytes than were signed"):
         box.install(liar.address, announce=lambda *_: verified.append(1))
     assert box.snapshot() == before
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 64\r\n\r\n"
+WORDS = [
+    b"HTTP/1.1 200 X\r\n", b"HTTP/1.0 200 X\r\n", b"HTTP/1.1 100 C\r\n\r\n", b"\r\n", b"Range: x", b"\x00", b"{}",
+    b"Content-Length: 5\r\n", b"Content-Length: 9999999999\r\n", b"Transfer-Encoding: chunked\r\n", b" folded\r\n",
+    b"Connection: close\r\n", b"A: b\r\n",
+]  # fmt: skip
+HOSTILE = st.one_of(
+    st.binary(max_size=300),
+    st.binary(max_size=200).map(lambda body: HEAD + body),
+    st.tuples(st.integers(0, len(HEAD)), st.binary(min_size=1, max_size=20)).map(
+        lambda bend: HEAD[: bend[0]] + bend[1] + HEAD[bend[0] :] + bytes(64)
+    ),
+    st.lists(st.sampled_from(WORDS), max_size=12).map(b"".join),
+)
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(said=HOSTILE)
+def test_whatever_a_hub_says(loud: tuple[Address, list[bytes]], said: bytes) -> None:
+    """Law: any bytes at all are an offer, or refused by a code, soon; nothing else comes out of them."""
+    address, words = loud
+    words[:] = [said]
+    began = time.monotonic()
+    hub = Hub(address)
+    with closing(hub), suppress(BundleError):
+        for entry in hub.entries():
+            assert entry.name.isprintable()
+    assert time.monotonic() - began < 5
+
+
+@pytest.fixture
+def loud() -> Iterator[tuple[Address, list[bytes]]]:
+    """Something that says given bytes to whoever connects, and hangs up."""
+    words: list[bytes] = []
+
+    class Door(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                self.request.recv(4096)
+                self.request.sendall(words[0])
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Door) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield Address("127.0.0.1", server.server_address[1], patience_s=0.3), words
+        finally:
+            server.shutdown()
+            thread.join()

@@ -66,7 +66,11 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 
 def sweep(box: Box) -> None:
-    """Remove what a cut install left half-written, wherever it was cut; the install lock is held."""
+    """Remove what a cut install left half-written, wherever it was cut; the install lock is held.
+
+    What it left whole is made durable: of a name that is found here nobody asks again whether its folder was synced.
+    """
+    os.sync()
     Store(box).sweep()
     for folder in (box.root, box.identity, box.trust, box.trust / "metadata", box.runtimes, *box.releases.glob("*")):
         for path in [*folder.glob(".*.part"), *folder.glob(".current.*")]:

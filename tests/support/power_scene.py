@@ -85,8 +85,10 @@ def floors(state: State) -> Mapping[str, Any]:
 
 
 def nothing_fell(before: Mapping[str, Any], box: ABox) -> State:
-    """Return the state of `box`, which loads, and in which nothing is below what it was."""
-    state = box.standing().state
+    """Return the state of `box`, which loads, and in which nothing is below what it was; its metadata is whole."""
+    standing = box.standing()
+    standing.expiry()
+    state = standing.state
     after = floors(state)
     assert not [name for name, value in before.items() if after.get(name, value) < value or name not in after]
     return state

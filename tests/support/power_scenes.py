@@ -38,6 +38,13 @@ def first_install(forge: BundleForge) -> Scene:
     return stage.installing(stage.tomorrow())
 
 
+def update(forge: BundleForge) -> Scene:
+    """Another table comes with a higher floor, upon the runtime that is there."""
+    stage = Stage(forge)
+    stage.box.install(stage.tomorrow(security_version=2))
+    return stage.installing(stage.tomorrow(security_version=2, min_security_version=2))
+
+
 def two_releases(forge: BundleForge) -> Stage:
     """Return a box with two releases, each with a runtime of its own."""
     stage = Stage(forge)
@@ -177,9 +184,10 @@ def receipt(forge: BundleForge) -> Scene:
         assert state.receipt.counter <= len(kept)
         carried = len(list((box.root.parent / "stick").glob("*.json")))
         assert carried <= len(kept)
-        return f"{len(kept)} signed, {state.receipt.counter} remembered, {carried} carried"
+        done = len(kept) > 1 and state.receipt.counter == len(kept) == carried
+        return "new" if done else f"{len(kept)} signed, {state.receipt.counter} remembered, {carried} carried"
 
-    return stage.scene(act, holds, ends="2 signed, 2 remembered, 2 carried", same=False)
+    return stage.scene(act, holds, same=False)
 
 
 def recovery(forge: BundleForge) -> Scene:
@@ -249,5 +257,5 @@ def enrolment(forge: BundleForge) -> Scene:
     return Scene(world, clock, act, holds, ends="somebody", same=False)
 
 
-SCENES = (first_install, rotation, reinstall, unhealthy, unhealthy_first, going_back, cleaning, saving_time, receipt,
-          recovery, enrolment)  # fmt: skip
+SCENES = (first_install, update, rotation, reinstall, unhealthy, unhealthy_first, going_back, cleaning, saving_time,
+          receipt, recovery, enrolment)  # fmt: skip

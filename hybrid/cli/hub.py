@@ -60,6 +60,7 @@ def _serve(
     from hybrid.gateway.listening import listen
     from hybrid.gateway.tls import server_context
     from hybrid.hub.application import Application
+    from hybrid.hub.privilege import dropped
     from hybrid.hub.service import run
 
     tls = server_context(identity / "tls.crt", identity / "tls.key", guests.certificates) if guests else None
@@ -67,6 +68,9 @@ def _serve(
     bound = listen(*at)
     host, port = bound.getsockname()[:2]
     data |= {"address": f"{'https' if guests else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/"}
+    data["root"] = not dropped(offered.touch)
+    if data["root"]:
+        err().print("only root may read the medium or this program, so the hub stays root", style="yellow")
     if guests is None:
         err().print("without TLS: anybody on this network may read the bundle; nobody can change it", style="yellow")
 

@@ -50,7 +50,7 @@ class Application:
         if status:
             await _brief(send, status, headers)
             return
-        name = scope["raw_path"][1:].decode("ascii", "replace")
+        name = _name(scope["raw_path"])
         if (document := self._offered.documents.get(name)) is not None:
             await _brief(send, 200, [], document)
         elif name in self._offered.blobs:
@@ -104,6 +104,11 @@ class Application:
         self.error = error
         self.broken.set()
         raise error
+
+
+def _name(path: bytes) -> str:
+    """Return the name behind the slash; empty, which is no file's, for a path that begins with anything else."""
+    return path[1:].decode("ascii", "replace") if path.startswith(b"/") else ""
 
 
 def _start(headers: Headers) -> int | None:

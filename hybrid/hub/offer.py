@@ -57,6 +57,16 @@ class Offered:
         file.seek(start)
         return file
 
+    def touch(self) -> None:
+        """Open every blob once.
+
+        Raises:
+            MediumError: one of them cannot be read.
+        """
+        for name in self.blobs:
+            with self.open(name, 0) as file:
+                file.read(1)
+
 
 @dataclass(frozen=True)
 class Guests:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -119,6 +120,8 @@ def test_a_box_installs_over_the_cable(site: Site) -> None:
     before = {path: path.stat().st_mtime_ns for path in site.stick.rglob("*")}
     hub, said = site.hub()
     assert (said["address"], len(said["guests"]), said["number"]) == ("https://10.77.0.1:8480/", 2, 1)
+    status = Path(f"/proc/{hub.pid}/status").read_text()
+    assert said["root"] == (re.search(r"^Uid:\t0\t", status, re.MULTILINE) is not None)
     planned = json.loads(ended(site.install(said["address"], "--dry-run")))
     assert planned["bytesToCopy"] > LARGE
     assert not (site.second.root / "store").exists()

@@ -7,14 +7,14 @@ import contextlib
 import socket
 import socketserver
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bundles.carrier import Address
-from bundles.carrier.hub import Offer
+from bundles.carrier.hub import OFFER_NAME, Offer
 from bundles.document import canonical
 from bundles.layout import Box
 from bundles.medium import Medium
@@ -34,10 +34,11 @@ PATIENCE_S = 1.5
 
 @dataclass
 class AHub:
-    """An honest hub that runs; `application.sent` is what it sent."""
+    """An honest hub that runs: what it offers, and what it sent."""
 
     address: Address
     application: Application
+    files: Mapping[str, int]
 
     def sent(self) -> int:
         return self.application.sent.total()
@@ -63,13 +64,14 @@ def a_hub(
         verified = verify(medium, here.trust())
         verified.check_blobs()
         guests = Guests.of(verified, here.time.now)
-        application = Application(Offered.of(verified), guests.digests if tls else None, rate=rate)
+        offered = Offered.of(verified)
+        application = Application(offered, guests.digests if tls else None, rate=rate)
         keys = here.box.identity
         context = server_context(keys / "tls.crt", keys / "tls.key", guests.certificates) if tls else None
         bound = listen("127.0.0.1", port)
         address = Address("127.0.0.1", bound.getsockname()[1], patience_s=PATIENCE_S)
         with contextlib.closing(bound), _in_a_thread(application, bound, context, doors or Doors()):
-            yield AHub(address, application)
+            yield AHub(address, application, offered.files | {OFFER_NAME: 0})
 
 
 def asked_by(box: ABox, address: Address) -> Address:

@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 export ORT_DISABLE_TELEMETRY := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help demo test lint mutants bench bench-placement bench-gateway bench-bundles conformance soak debian locks clean
+.PHONY: help demo test lint mutants bench bench-placement bench-gateway bench-bundles conformance soak fuzz debian locks clean
 
 help:  ## Print the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ conformance: $(VENV)/ready  ## The public TUF conformance suite against tests/co
 
 soak: $(VENV)/ready  ## Kill installs, rotations, recoveries and receipts before each of their writes; prints how many.
 	HYBRID_SOAK=1 $(BIN)/python -m pytest -q -s -k killed tests/bundles
+
+fuzz: $(VENV)/ready  ## Throw fifty times as many bent documents at every parser of untrusted bytes as the tests do.
+	HYBRID_FUZZ=50 $(BIN)/python -m pytest -q -m fuzz --timeout 0 tests/bundles
 
 bench: bench-placement bench-gateway bench-bundles  ## Every benchmark, beside its peer; prints tables.
 

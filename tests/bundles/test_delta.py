@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
@@ -30,6 +30,7 @@ from bundles.release import open_release
 from bundles.verification import Trust, verify
 from tests.bundles.test_commands import hybrid
 from tests.support.bundles import BundleForge, blobs, copy_of, flip, refused
+from tests.support.fuzzing import fuzzed
 
 MODEL = "models/minilm/w8/model.onnx"
 
@@ -120,7 +121,8 @@ def test_a_model_trained_anew_travels_in_full(tmp_path: Path) -> None:
     assert delta_of(base, result)[0] is None
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.fuzz
+@fuzzed(60)
 @given(st.data())
 def test_whatever_differs_the_result_is_the_same(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Law: any two files, any table of places, right or wrong: what is rebuilt is the result."""
@@ -150,7 +152,8 @@ def test_small_differences_are_small_numbers(values: list[int]) -> None:
     assert list(zigzag(np.array([0, 2**32 - 1, 1], "<u4"))) == [0, 1, 2]
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.fuzz
+@fuzzed(300)
 @given(st.binary(max_size=200), st.integers(0, 300))
 def test_no_frame_breaks_the_reader(content: bytes, size: int) -> None:
     """Fuzz: bytes that are no frame, packed or not, are refused as such and never anything else."""
@@ -162,7 +165,8 @@ def test_no_frame_breaks_the_reader(content: bytes, size: int) -> None:
             assert error.code == "DELTA"  # noqa: PT017
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.fuzz
+@fuzzed(150)
 @given(st.data())
 def test_no_bent_frame_breaks_the_reader(data: st.DataObject) -> None:
     """Fuzz: an honest frame with bytes changed is refused, or makes no more than it says."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bundles import oci
@@ -22,6 +22,7 @@ from bundles.packing import pack
 from bundles.parts import Part
 from bundles.verification import Trust, VerifiedBundle, verify
 from tests.support.bundles import Published
+from tests.support.fuzzing import fuzzed
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 2**70) | st.sampled_from(["", "sha256:" + "a" * 64, oci.MANIFEST]),
@@ -47,7 +48,8 @@ def climbed(published: Published, path: Path) -> VerifiedBundle:
         return verify(medium, trust)
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.fuzz
+@fuzzed(300)
 @given(st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_no_document_breaks_a_reader(data: bytes) -> None:
     """Bytes, or JSON of the right words in the wrong places: a noun, or a refusal that names the document."""
@@ -58,7 +60,8 @@ def test_no_document_breaks_a_reader(data: bytes) -> None:
             assert error.code == "DOCUMENT"  # noqa: PT017
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.fuzz
+@fuzzed(80)
 @given(seed=st.integers(0, 2**32))
 def test_a_bent_index(published: Published, stick: Path, seed: int) -> None:
     """Entries dropped, doubled, swapped, their fields exchanged: refused, or the very same bundle."""
@@ -84,7 +87,8 @@ def test_a_bent_index(published: Published, stick: Path, seed: int) -> None:
         look(stick)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.fuzz
+@fuzzed(60)
 @given(seed=st.integers(0, 2**32))
 def test_a_bent_manifest_of_the_tuf_artifact(published: Published, stick: Path, seed: int) -> None:
     """The one manifest that is read before verification, bent and named by an index that fits it."""
@@ -110,7 +114,8 @@ def test_a_bent_manifest_of_the_tuf_artifact(published: Published, stick: Path, 
         made.unlink()
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.fuzz
+@fuzzed(80)
 @given(seed=st.integers(0, 2**32))
 def test_a_bent_archive(published: Published, stick: Path, seed: int) -> None:
     """Headers of the archive with bytes changed, their sums made to fit or not."""

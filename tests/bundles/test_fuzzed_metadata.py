@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bundles.errors import BundleError, MediumError, TrustError
@@ -22,10 +21,11 @@ from bundles.trust.reading import signed_form
 from bundles.trust.signing import request_from
 from bundles.trust.stock import Signer, SSlibKey, encode_canonical
 from tests.support.bundles import SITE, Published, tuf_files
+from tests.support.fuzzing import fuzzed
 
 ROLES = ["1.root", "timestamp", "snapshot", "targets", "models", f"site-plans-{SITE}"]
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
-FEW = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = fuzzed(40)
+pytestmark = pytest.mark.fuzz
 
 ODD = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.text(max_size=8), st.just([]), st.just({}),
@@ -151,7 +151,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@fuzzed(300)
 @given(JSON, st.booleans())
 def test_the_signed_form_is_that_of_the_specification(value: Any, spelt: bool) -> None:
     """Law: however the text is escaped, and whichever encoder is quick enough, the form is securesystemslib's."""

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bundles.carrier import Address
@@ -23,6 +23,7 @@ from bundles.carrier.hub import Hub
 from bundles.document import canonical
 from bundles.errors import BundleError, GateError, LinkError, MediumError, TrustError
 from tests.support.bundles import ABox, BundleForge, Published, copy_of, flip, refused
+from tests.support.fuzzing import fuzzed
 from tests.support.hubs import ALiar, Lie, Reply, a_liar, files_of, honest, offering
 
 MODEL = "models/minilm/w8/model.onnx"
@@ -411,7 +412,8 @@ HOSTILE = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.fuzz
+@fuzzed(150)
 @given(said=HOSTILE)
 def test_whatever_a_hub_says(loud: tuple[Address, list[bytes]], said: bytes) -> None:
     """Law: any bytes at all are an offer, or refused by a code, soon; nothing else comes out of them."""

@@ -21,6 +21,7 @@ from bundles.nouns import PlanKey
 from bundles.receipt import Receipt, carry, folder_of, issue, read_receipt
 from bundles.shipped import shipped
 from tests.support.bundles import SITE, ABox, BundleForge, FakeClock, Published
+from tests.support.fuzzing import fuzzed
 from tests.support.killing import killed_at_each_write
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -106,6 +107,8 @@ def test_an_altered_receipt(one_receipt: tuple[Receipt, list[PlanKey]], field: s
     assert judged.chains == {}
 
 
+@pytest.mark.fuzz
+@fuzzed(100)
 @given(data=st.binary(max_size=300), at=st.integers(0, 2000), cut=st.integers(0, 40))
 def test_any_bytes_are_a_receipt_or_refused(
     one_receipt: tuple[Receipt, list[PlanKey]], data: bytes, at: int, cut: int

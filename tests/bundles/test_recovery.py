@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bundles.document import canonical, read
@@ -17,6 +17,7 @@ from bundles.recovery.obeying import challenge, check, damaged, obey
 from bundles.recovery.order import Challenge, OrderedFloor, SealedOrder
 from bundles.trust.state import LogHead, State
 from tests.support.bundles import PEOPLE, RECOVERY, SITE, ABox, BundleForge, refused
+from tests.support.fuzzing import fuzzed
 from tests.support.killing import killed_at_each_write
 
 COPIES = ("state-a.json", "state-b.json")
@@ -185,7 +186,8 @@ def test_an_order_that_was_changed_on_the_way(forge: BundleForge, sticks: list[P
     refuses(box, SealedOrder(order=bent, signatures=sealed.signatures), "RECOVERY-QUORUM", TrustError)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@pytest.mark.fuzz
+@fuzzed(60)
 @given(at=st.integers(0, 10**6), data=st.binary(max_size=40), cut=st.integers(0, 40))
 def test_any_bytes_are_an_order_or_refused(whole: tuple[ABox, bytes], at: int, data: bytes, cut: int) -> None:
     """Fuzzing: whatever replaces some bytes of a sealed order, the box reads no order, or refuses it; or the bytes that

@@ -7,6 +7,7 @@ travels home. The enrolment record is written last: a cut enrolment is no enrolm
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -100,6 +101,7 @@ def enrol(
     request = _make_identity(box, site, time.now)
     write_durably(box.trusted_root, seed.root)
     StateCopies(box).save(state)
+    os.sync()  # folders that a cut enrolment made were found, and nobody knows whether they are on the disk
     write_durably(box.enrolment, canonical(record))
     return Enrolled(record, request, fingerprint(request), time.suspect)
 

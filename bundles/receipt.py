@@ -24,7 +24,7 @@ from bundles.layout import Box
 from bundles.lock import locked
 from bundles.nouns import Moment, PlanKey, SiteName
 from bundles.oci import Digest
-from bundles.store import write_durably
+from bundles.store import sync_folder, write_durably
 from bundles.trust.expiry import Verdict
 from bundles.trust.keys import Environment
 from bundles.trust.state import LastReceipt, StateCopies
@@ -146,6 +146,7 @@ def issue(
         made = _draft(here, last).model_copy(update=said)
         made = made.model_copy(update={"signature": key.sign(made.payload).hex()})
         write_durably(_file(here.box, made.counter), canonical(made))
+        sync_folder(here.box.root)  # a run that was cut may have made the folder of receipts, and not that name durable
         remembered = LastReceipt(counter=made.counter, digest=made.digest)
         StateCopies(here.box).save(here.state.model_copy(update={"receipt": remembered}))
     return made
@@ -171,6 +172,8 @@ def carry(box: Box, to: Path) -> list[Path]:
         if not target.is_file() or target.read_bytes() != path.read_bytes():
             write_durably(target, path.read_bytes())
             made.append(target)
+    for folder in (to, to.parent) if to.is_dir() else ():  # what a cut run carried is found, and may not be durable
+        sync_folder(folder)
     return made
 
 

@@ -118,6 +118,8 @@ def test_killed_then_completed_then_cut(scene: Scene, tmp_path: Path) -> None:
         disk = recording.disk.killed(cut)
         world = laid(disk.live, tmp_path / "again")
         again = record(world, scene.work(world), disk)
+        if not again.calls:
+            continue  # it found the change made, did nothing, and promised nothing
         for lost in list(again.at(len(again.disk.steps)))[:LAST]:
             stays(scene, lost, tmp_path / "cut", whole, f"killed at {cut}; ")
             count += 1

@@ -170,6 +170,15 @@ def receipt(forge: BundleForge) -> Scene:
     stage.box.install(stage.tomorrow())
     issue(stage.box.standing())
     forge.clock.pass_(hours=1)
+    return _signing(stage, 2)
+
+
+def first_receipt(forge: BundleForge) -> Scene:
+    """The first receipt is signed, before there is anything to serve, and written to the stick."""
+    return _signing(Stage(forge), 1)
+
+
+def _signing(stage: Stage, count: int) -> Scene:
     keys = [key for key in stage.box.enrolled.request.keys if key.use == "receipt"]  # type: ignore[union-attr]
 
     def act(box: ABox) -> None:
@@ -180,12 +189,13 @@ def receipt(forge: BundleForge) -> Scene:
         folder = folder_of(Box(box.root))
         kept = [read_receipt(file.read_bytes(), what=file.name) for file in sorted(folder.glob("*.json"))]
         assert judge(kept, keys, None).findings == ()
-        assert state.receipt is not None
-        assert state.receipt.counter <= len(kept)
+        remembered = state.receipt.counter if state.receipt else 0
+        assert count - 1 <= remembered <= len(kept)
         carried = len(list((box.root.parent / "stick").glob("*.json")))
         assert carried <= len(kept)
-        done = len(kept) > 1 and state.receipt.counter == len(kept) == carried
-        return "new" if done else f"{len(kept)} signed, {state.receipt.counter} remembered, {carried} carried"
+        if remembered >= count and remembered == len(kept) == carried:
+            return "new"
+        return f"{len(kept)} signed, {remembered} remembered, {carried} carried"
 
     return stage.scene(act, holds, same=False)
 
@@ -258,4 +268,4 @@ def enrolment(forge: BundleForge) -> Scene:
 
 
 SCENES = (first_install, update, rotation, reinstall, unhealthy, unhealthy_first, going_back, cleaning, saving_time,
-          receipt, recovery, enrolment)  # fmt: skip
+          first_receipt, receipt, recovery, enrolment)  # fmt: skip

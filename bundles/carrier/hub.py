@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, cast
 
 from pydantic import Field
 
-from bundles.carrier.line import ASKED_S, Address, Answer, AwayError, Line, Patience, away, stranger
+from bundles.carrier.address import ASKED_S, Address, AwayError, Patience, away, stranger
+from bundles.carrier.line import Answer, Line
 from bundles.carrier.nouns import Entry, refuse
 from bundles.document import DOCUMENT_CAP, Noun, read
 

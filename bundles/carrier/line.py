@@ -12,84 +12,18 @@ import io
 import socket
 import ssl
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from bundles.carrier.address import Address, AwayError, Patience, lies, stranger
 from bundles.carrier.nouns import refuse
-from bundles.errors import LinkError, MediumError
+from bundles.errors import MediumError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-PATIENCE_S = 20.0
-SLOWEST = 32 * 1024
-"""Bytes a second; who sends less uses patience up, who sends more earns it back."""
-ASKED_S = 0.25
-"""What a whole file earns back, however small: the way there and back takes time on any network."""
 HEAD_CAP = 32 * 1024
 CONNECT_S = 5.0
 _BUFFER = 64 * 1024
-_KEPT = "what was copied is kept and not asked for again; what runs goes on running"
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a hub listens.
-
-    Attributes:
-        tls: shows this box's certificate, where the hub wants to know whom it sends to; None speaks plain HTTP.
-        patience_s: how many seconds the hub may waste before it is given up.
-    """
-
-    host: str
-    port: int
-    tls: ssl.SSLContext | None = None
-    patience_s: float = PATIENCE_S
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls else 'http'}://{host}:{self.port}/"
-
-
-class AwayError(Exception):
-    """The hub is not there, is busy, or left in the middle; asking again may help.
-
-    Attributes:
-        hung_up: it was there, and hung up without a word: what a hub does whose TLS does not know the box.
-    """
-
-    def __init__(self, why: str, *, hung_up: bool = False) -> None:
-        """Say why."""
-        super().__init__(why)
-        self.hung_up = hung_up
-
-
-class Patience:
-    """The seconds that a hub may still waste; bytes and answers earn them back, never beyond the first measure."""
-
-    def __init__(self, address: Address) -> None:
-        """Begin with all the patience that `address` grants."""
-        self._where, self._most, self.left = str(address), address.patience_s, address.patience_s
-
-    def spend(self, seconds: float, why: str = "it sends next to nothing") -> None:
-        """Take `seconds` off.
-
-        Raises:
-            LinkError: none are left.
-        """
-        self.left -= seconds
-        if self.left <= 0:
-            raise away(self._where, why)
-
-    def earn(self, size: int, *, seconds: float = 0.0) -> None:
-        """Give back for `size` bytes, and `seconds`."""
-        self.left = min(self._most, self.left + size / SLOWEST + seconds)
-
-
-def away(where: str, why: str) -> LinkError:
-    """Return that the hub cannot be had any more."""
-    return LinkError("HUB-AWAY", f"{where}: {why}", safe=_KEPT,
-                     advice="is `hybrid site hub` running there, the cable in? Then repeat the command")  # fmt: skip
 
 
 class Line:
@@ -102,7 +36,7 @@ class Line:
             AwayError: nobody listens, or not in time.
             LinkError: no TLS with this box.
         """
-        self._address, self._patience = address, patience
+        self.address, self._patience = address, patience
         self._allowed = 0
         began = time.monotonic()
         try:
@@ -128,7 +62,7 @@ class Line:
             MediumError: the hub does not have the file, or answers as no hub of ours does.
         """
         ranged = f"Range: bytes={start}-\r\n" if start else ""
-        host = str(self._address).split("/")[2]
+        host = str(self.address).split("/")[2]
         self._allowed = HEAD_CAP
         reply = http.client.HTTPResponse(cast("socket.socket", self), method="GET")
         try:
@@ -137,11 +71,11 @@ class Line:
             self._socket.sendall(request.encode("ascii"))
             reply.begin()
         except ssl.SSLError as error:
-            raise stranger(self._address, (error.reason or "no TLS").lower().replace("_", " ")) from None
+            raise stranger(self.address, (error.reason or "no TLS").lower().replace("_", " ")) from None
         except OSError as error:  # also RemoteDisconnected, an HTTPException too
             raise AwayError(f"the connection broke: {error.strerror or error}", hung_up=True) from None
         except (http.client.HTTPException, ValueError) as error:
-            raise lies(self._address, name, f"no HTTP: {type(error).__name__}") from None
+            raise lies(self.address, name, f"no HTTP: {type(error).__name__}") from None
         return Answer(self, reply, name, start)
 
     def allow(self, size: int) -> None:
@@ -157,7 +91,7 @@ class Line:
             OSError: the connection broke.
         """
         if not self._allowed:
-            raise lies(self._address, "the answer", "it does not end")
+            raise lies(self.address, "the answer", "it does not end")
         began = time.monotonic()
         size = 0
         try:
@@ -251,21 +185,7 @@ class Answer:
         return self.whole and not self._reply.will_close
 
     def _lie(self, why: str) -> MediumError:
-        return lies(self._line._address, self._name, why)
-
-
-def lies(address: Address, name: str, why: str) -> MediumError:
-    """Return that an answer is none of a hub's."""
-    return MediumError("HUB-ANSWER", f"{address}: {name}: {why}", safe=_KEPT,
-                       advice="do not use this hub: it is none of ours, or something sits in between")  # fmt: skip
-
-
-def stranger(address: Address, why: str) -> LinkError:
-    """Return that the hub and this box do not come to speak TLS, or only one of them does."""
-    unknown = "a hub lets in only boxes that its bundle's plan admits: was this box's request admitted, and is its " \
-              "clock right? Else use the stick, or --plain at the hub"  # fmt: skip
-    advice = unknown if address.tls else "does it speak TLS? Write https:// as the hub prints it"
-    return LinkError("HUB-TLS", f"{address}: {why}", safe=_KEPT, advice=advice)
+        return lies(self._line.address, self._name, why)
 
 
 def _connected(address: Address, seconds: float) -> socket.socket:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from hybrid.hub.application import Application
     from hybrid.hub.offer import Guests, Offered
 
+SLOWEST = 10**6
+"""Bytes a second in all; what each of many boxes gets of less is what they take for a hub that hangs."""
+
 
 def hub(
     medium: Annotated[Path, typer.Argument(help="The bundle on the medium: its folder, .tar, or any part.")],
@@ -40,6 +43,8 @@ def hub(
     from hybrid.hub.offer import Guests, Offered
 
     host, port = _listening(listen)
+    if (bytes_a_second := size_in(rate)) < SLOWEST:
+        raise InputError(f"--rate {rate} is too slow for boxes to wait for", advice="at least 1MB")
     here = standing_of(root)
     with Medium(medium) as opened:
         bundle = verify(opened, here.trust(residency_at(here.time.now)))
@@ -50,7 +55,7 @@ def hub(
         if dry_run:
             emit(output, data, lambda: out().print(f"would offer {_said(data)}", markup=False))
             return
-        _serve(here.box.identity, offered, guests, (host, port), minutes, size_in(rate), data, output)
+        _serve(here.box.identity, offered, guests, (host, port), minutes, bytes_a_second, data, output)
 
 
 def _serve(
@@ -58,12 +63,11 @@ def _serve(
     data: dict[str, Any], output: Output,
 ) -> None:  # fmt: skip
     from hybrid.gateway.listening import listen
-    from hybrid.gateway.tls import server_context
     from hybrid.hub.application import Application
     from hybrid.hub.privilege import dropped
     from hybrid.hub.service import run
 
-    tls = server_context(identity / "tls.crt", identity / "tls.key", guests.certificates) if guests else None
+    tls = guests.context(identity) if guests else None
     application = Application(offered, guests.digests if guests else None, rate=rate)
     bound = listen(*at)
     host, port = bound.getsockname()[:2]

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 from bundles.errors import BundleError
-from bundles.store import CHUNK
 from hybrid.gateway.tls import ARRIVAL
 from hybrid.hub.doors import ENTRANCE, Entrance, Pace
 from hybrid.hub.offer import Offered
@@ -84,7 +83,7 @@ class Application:
         left = self._offered.blobs[name] - start
         with contextlib.closing(await self._read(self._offered.open, name, start)) as file:
             while left and not entrance.gone():
-                piece = await self._read(file.read, min(CHUNK, left))
+                piece = await self._read(file.read, min(self._pace.piece, left))
                 if not piece:
                     self._break(BundleError("MEDIUM-READ", f"{name} ends early", advice="push the medium in again"))
                 left -= len(piece)

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bundles.errors import BundleError
+from bundles.store import CHUNK
 from hybrid.gateway.tls import PeerProtocol
 
+SMALLEST = 32 * 1024
 ENTRANCE = "hybrid.hub.entrance"
 
 
@@ -52,6 +54,11 @@ class Pace:
 
     rate: float | None
     _due: float = 0.0
+
+    @property
+    def piece(self) -> int:
+        """How many bytes leave at a time: fewer where they leave slowly, so that no box waits long for its next."""
+        return CHUNK if self.rate is None else max(SMALLEST, min(CHUNK, int(self.rate / 32)))
 
     async def keep(self, size: int) -> None:
         """Wait until `size` bytes more may leave."""

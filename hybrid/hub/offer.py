@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from bundles.carrier.hub import OFFER_NAME, Offer
 from bundles.document import DOCUMENT_CAP, canonical, plain
 from bundles.parts import PARTS_CAP, PARTS_FILE
 from hybrid.gateway.registry import Registry
+from hybrid.gateway.tls import server_context
 
 if TYPE_CHECKING:
     from bundles.medium import Medium
     from bundles.verification import VerifiedBundle
+
+_NO_CHECK_TIME = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME."""
 
 
 @dataclass(frozen=True)
@@ -85,3 +91,16 @@ class Guests:
         registry, site = Registry.of(plain(bundle.plan)), bundle.manifest.site
         keys = [key for key in bundle.plan.keys if registry.site_of_certificate(key.keyid, now) == site]
         return cls(tuple(key.public_key for key in keys), frozenset(key.keyid for key in keys))
+
+    def context(self, identity: Path) -> ssl.SSLContext:
+        """Return the TLS context of a hub with the keys below `identity`, which lets in these guests alone.
+
+        Whether a certificate is in force was judged at the effective time; OpenSSL would ask the machine's clock, which
+        may have no battery.
+
+        Raises:
+            EvidenceError: there are no guests.
+        """
+        context = server_context(identity / "tls.crt", identity / "tls.key", self.certificates)
+        context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
+        return context

@@ -31,9 +31,11 @@ from bundles.layout import Box
 from bundles.medium import Medium
 from bundles.packing import CLUSTER, pack, split
 from bundles.release import open_release
+from bundles.verification import verify
 from hybrid.errors import EvidenceError, InputError
 from hybrid.hub.calling import as_box, place_of
 from hybrid.hub.doors import Doors
+from hybrid.hub.offer import Guests
 from tests.support.bundles import ABox, BundleForge, FakeClock, Published, blobs, copy_of, flip, refused
 from tests.support.hubs import AHub, Reply, a_hub, a_liar, asked_by
 
@@ -154,9 +156,9 @@ def test_another_sites_box_is_refused_by_its_own_gate(
     assert not list((stranger.root / "store").rglob("*/*/*"))
 
 
-def admitted(tmp_path: Path) -> tuple[BundleForge, ABox, ABox, Path]:
+def admitted(tmp_path: Path, clock: FakeClock | None = None) -> tuple[BundleForge, ABox, ABox, Path]:
     """Return two boxes of a site, today, whose keys the bundle's plan admits, and that bundle."""
-    forge = BundleForge(tmp_path, FakeClock.here())
+    forge = BundleForge(tmp_path, clock or FakeClock.here())
     box, other = forge.box(), a_neighbour(forge, tmp_path)
     keys = tuple(key for one in (box, other) if one.enrolled for key in one.enrolled.request.keys)
     return forge, box, other, forge.build(forge.cargo(keys=keys))
@@ -177,6 +179,23 @@ def test_over_tls_boxes_of_the_site_are_let_in_and_nobody_else(tmp_path: Path) -
         refused(unknown, replace(hub.address, tls=bare), "HUB-TLS", LinkError)
         assert "https://" in refused(other, hub.address, "HUB-TLS").todo, "plain HTTP to a hub that speaks TLS"
         assert hub.sent() == before
+
+
+@pytest.mark.parametrize("years", [-30, 0, 2, 4])
+def test_over_tls_effective_time_decides(tmp_path: Path, years: int) -> None:
+    """The machines' clocks say this year, whatever it is; what counts is what was signed, and what the boxes ran since.
+    Certificates are in force for three years."""
+    clock = FakeClock(FakeClock().now - dt.timedelta(days=365 * 30) * (years < 0))
+    _, box, other, bundle = admitted(tmp_path, clock)
+    here = box.standing()
+    with Medium(bundle) as medium:
+        guests = Guests.of(verify(medium, here.trust()), here.time.now + dt.timedelta(days=365 * max(years, 0)))
+    if years > 3:
+        assert not guests.digests
+        return
+    assert len(guests.digests) == 2
+    with a_hub(box, bundle, tls=True) as hub:
+        assert other.install(asked_by(other, hub.address)).record.number == 1
 
 
 def vouched_for(box: Box, place: Path) -> tuple[Path, Path]:

@@ -20,7 +20,6 @@ from bundles.layout import Box
 from bundles.medium import Medium
 from bundles.verification import verify
 from hybrid.gateway.listening import listen
-from hybrid.gateway.tls import server_context
 from hybrid.hub.application import Application
 from hybrid.hub.calling import as_box
 from hybrid.hub.doors import Doors
@@ -66,8 +65,7 @@ def a_hub(
         guests = Guests.of(verified, here.time.now)
         offered = Offered.of(verified)
         application = Application(offered, guests.digests if tls else None, rate=rate)
-        keys = here.box.identity
-        context = server_context(keys / "tls.crt", keys / "tls.key", guests.certificates) if tls else None
+        context = guests.context(here.box.identity) if tls else None
         bound = listen("127.0.0.1", port)
         address = Address("127.0.0.1", bound.getsockname()[1], patience_s=PATIENCE_S)
         with contextlib.closing(bound), _in_a_thread(application, bound, context, doors or Doors()):

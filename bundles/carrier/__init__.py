@@ -1,9 +1,9 @@
 """Opens what a bundle lies on: a folder, one `.tar` that is read without being unpacked, or a hub on the network.
 
-Rooms: `nouns` (an entry, a file open for reading, what every carrier can do) · `folder` · `tar` · `hub` at an `address`,
-over a `line` (HTTP with somebody who may lie). A carrier says which names it holds and opens one of them; whether those
-names belong to a bundle is the medium's to judge. It follows no link, opens no device, waits for no pipe, and for a hub
-no longer than its patience.
+Rooms: `nouns` (an entry, a file open for reading, what every carrier can do) · `folder` · `tar` · `hub`, at an
+`address`, over a `line` (HTTP with somebody who may lie). A carrier says which names it holds and opens one of them;
+whether those names belong to a bundle is the medium's to judge. It follows no link, opens no device, waits for no
+pipe, and for a hub no longer than its patience.
 """
 
 from __future__ import annotations

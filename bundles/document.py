@@ -1,7 +1,8 @@
 """Reads JSON that nobody has verified yet, strictly: one meaning or none.
 
-Refused: duplicate keys, floats, NaN, invalid UTF-8, depth over 32, anything over the caller's cap. Two parsers that
-disagree about one document are how signatures get bypassed; this is the only parser in front of verification.
+Refused: duplicate keys, floats, NaN, integers without a canonical form (RFC 8785: beyond 2^53 - 1), invalid UTF-8,
+depth over 32, anything over the caller's cap. Two parsers that disagree about one document are how signatures get
+bypassed; this is the only parser in front of verification.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bundles.errors import MediumError
 
 DOCUMENT_CAP = 4 * 1024 * 1024
 MAX_DEPTH = 32
+MAX_INT = 2**53 - 1
 
 
 class Noun(BaseModel):
@@ -47,6 +49,12 @@ def _no_float(text: str) -> Any:
     raise ValueError(f"{text} is no integer; signed documents hold no floats")
 
 
+def _int(text: str) -> int:
+    if len(text) > 17 or abs(int(text)) > MAX_INT:
+        raise ValueError(f"{text[:40]} is beyond {MAX_INT}, the last integer that has one canonical form")
+    return int(text)
+
+
 def _depth(value: Any, limit: int = MAX_DEPTH) -> None:
     if limit == 0:
         raise ValueError(f"nested deeper than {MAX_DEPTH}")
@@ -64,8 +72,9 @@ def parse(data: bytes, *, what: str, cap: int = DOCUMENT_CAP) -> dict[str, Any]:
         raise _refuse(what, f"{len(data)} bytes, more than the {cap} allowed")
     try:
         value = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_once, parse_float=_no_float, parse_constant=_no_float
-        )
+            data.decode("utf-8"), object_pairs_hook=_once, parse_int=_int, parse_float=_no_float,
+            parse_constant=_no_float,
+        )  # fmt: skip
         _depth(value)
         if b"\\u" in data:  # half a surrogate has no UTF-8, so nothing that was ever signed
             json.dumps(value, ensure_ascii=False).encode()

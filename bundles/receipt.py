@@ -18,7 +18,7 @@ from pydantic import Field
 from bundles import release
 from bundles.document import Noun, canonical, digest, plain, read, stamp
 from bundles.enrolment import key_id
-from bundles.errors import StateError, TrustError
+from bundles.errors import MediumError, StateError, TrustError
 from bundles.install import Standing, standing
 from bundles.layout import Box
 from bundles.lock import locked
@@ -164,17 +164,30 @@ def last_kept(box: Box, known: LastReceipt | None) -> LastReceipt | None:
 
 
 def carry(box: Box, to: Path) -> list[Path]:
-    """Write every receipt kept on the box into the folder `to`, unless it is there; return the new files."""
+    """Write every receipt kept on the box into the folder `to`, unless it is there; return the new files.
+
+    Raises:
+        MediumError: `to` is a link: a stick does not choose where on this machine root writes.
+    """
+    if to.is_symlink():
+        raise MediumError("MEDIUM-SYMLINK", f"{to} is a link", advice="choose a folder: hybrid site receipt --to DIR",
+                          safe="the receipts are kept on the box")  # fmt: skip
     made = []
     for path in sorted(folder_of(box).glob("*.json")):
         receipt = read_receipt(path.read_bytes(), what=str(path))
         target = to / f"{receipt.box_id}-{receipt.counter:08d}.json"
-        if not target.is_file() or target.read_bytes() != path.read_bytes():
-            write_durably(target, path.read_bytes())
+        if not _lies_there(target, data := path.read_bytes()):
+            write_durably(target, data)
             made.append(target)
     for folder in (to, to.parent) if to.is_dir() else ():  # what a cut run carried is found, and may not be durable
         sync_folder(folder)
     return made
+
+
+def _lies_there(target: Path, data: bytes) -> bool:
+    """Return whether the file `target` holds `data`; one of another length, however long, is not read."""
+    there = target.is_file() and not target.is_symlink() and target.stat().st_size == len(data)
+    return there and target.read_bytes() == data
 
 
 def folder_of(box: Box) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from bundles import estimate as estimation
 from bundles import runtime
 from bundles.delta.source import opened, require_base
 from bundles.document import canonical, parse, read, stamp
-from bundles.errors import GateError, InputError, StateError
+from bundles.errors import GateError, InputError, MediumError, StateError
 from bundles.estimate import Estimate
 from bundles.layout import Box
 from bundles.nouns import Installed, ReleaseRecord
@@ -25,6 +26,8 @@ from bundles.store import Store, make_folders, sweep, sync_folder, write_durably
 from bundles.trust.state import Installed as InstalledState
 from bundles.trust.state import State
 from bundles.verification import MANIFEST_CAP, VerifiedBundle
+
+_AGAIN = "install its bundle again, or a newer one"
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,7 @@ def _unpack(box: Box, bundle: VerifiedBundle, advance: Callable[[float], None] |
         return None
     name = _runtime_name(bundle)
     make_folders(box.runtimes)
-    records = [load(box, number) for number in numbers(box)]
-    known = {record.runtime_files for record in records if record.runtime == name and record.runtime_files}
+    known = {record.runtime_files for record in readable(box) if record.runtime == name and record.runtime_files}
     return runtime.unpack(box, wheels, name, cap=bundle.manifest.unpacked, known=known, advance=advance)
 
 
@@ -224,12 +226,25 @@ def load(box: Box, number: int) -> ReleaseRecord:
     """Return the record of release `number`.
 
     Raises:
-        StateError: there is none.
+        StateError: there is none, or it is damaged.
     """
     file = box.release(number)
     if not file.is_file():
-        raise StateError("RELEASE", f"release {number} has no record", advice="install its bundle again")
-    return read(ReleaseRecord, file.read_bytes(), what=str(file), cap=MANIFEST_CAP)
+        raise StateError("RELEASE", f"release {number} has no record", advice=_AGAIN)
+    try:
+        return read(ReleaseRecord, file.read_bytes(), what=str(file), cap=MANIFEST_CAP)
+    except MediumError as error:
+        raise StateError("RELEASE", f"the disk changed the record of release {number}: {error}", advice=_AGAIN,
+                         safe="what runs goes on running") from None  # fmt: skip
+
+
+def readable(box: Box) -> list[ReleaseRecord]:
+    """Return the records that the disk has not changed, oldest first; a number counts without its record too."""
+    found = []
+    for number in numbers(box):
+        with suppress(StateError):
+            found.append(load(box, number))
+    return found
 
 
 def _copy(store: Store, bundle: VerifiedBundle, name: str, advance: Callable[[float], None] | None) -> int:
@@ -258,12 +273,17 @@ def _runtime_name(bundle: VerifiedBundle) -> str:
 def _record(
     box: Box, bundle: VerifiedBundle, made: runtime.Unpacked | None, written: int, now: datetime
 ) -> ReleaseRecord:
-    """Return the release's record; a bundle that carries no runtime goes on with the one that serves."""
+    """Return the release's record; a bundle that carries no runtime goes on with the one that serves.
+
+    Raises:
+        StateError: it carries none, and the record of the one that serves is damaged.
+    """
     manifest = bundle.manifest
     entries = {path: Installed(digest=blob.digest, size=blob.size) for path, blob in bundle.files.items()}
     here = current_number(box)
-    serving = load(box, here) if here is not None else None
-    before = here if serving is None or here != manifest.number else serving.previous
+    whole = {record.number: record for record in readable(box)}
+    serving = load(box, here) if here is not None and (here in whole or made is None) else None
+    before = here if here != manifest.number else serving.previous if serving else None
     wheels = {path: item for path, item in entries.items() if path.startswith("runtime/")}
     kept = serving if made is None else None
     return ReleaseRecord(

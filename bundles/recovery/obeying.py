@@ -35,12 +35,14 @@ def damaged(root: Path, machine: str) -> Damaged:
     """Return what is left of the box under `root`.
 
     Raises:
-        StateError: it is not enrolled, or the root of trust is gone or older than a release's: nobody can order
-            anything here then, and the box is enrolled again.
+        StateError: it is not enrolled, the record of its newest release is damaged, or the root of trust is gone or
+            older than a release's: nobody can order anything here then, and the box is enrolled again.
     """
     box = Box(root.resolve())
     enrolment = load_enrolment(box)
-    records = tuple(release.load(box, number) for number in release.numbers(box))
+    records = tuple(release.readable(box))
+    if release.numbers(box)[-1:] != [record.number for record in records[-1:]]:
+        raise _hopeless("the record of the newest release is damaged, which shows the floor")
     try:
         data = box.trusted_root.read_bytes()
         now = unstamp(enrolment.enrolled, what="enrolment")

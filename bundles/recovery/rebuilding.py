@@ -6,6 +6,7 @@ falls below what the installed releases show.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,7 @@ from bundles.recovery.order import KnownFloor, RecoveryOrder
 from bundles.trust.clock import Floor, Reading
 from bundles.trust.metadata import issued_of
 from bundles.trust.state import Installed, LastReceipt, LogHead, State
-from bundles.trust.stock import Metadata, Root, Snapshot
+from bundles.trust.stock import DeserializationError, Metadata, Root, Snapshot
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def _seen(here: Damaged) -> _Seen:
     kept: dict[str, Metadata[Any]] = {"root": Metadata.from_bytes(here.root_bytes)}
     for path in sorted((here.box.trust / "metadata").glob("*.json")):
         if not path.name.endswith(".root.json"):
-            kept[path.stem] = Metadata.from_bytes(path.read_bytes())
+            with suppress(DeserializationError):  # the releases' records show its version all the same
+                kept[path.stem] = Metadata.from_bytes(path.read_bytes())
     snapshot = kept["snapshot"].signed if "snapshot" in kept else None
     named = snapshot.meta if isinstance(snapshot, Snapshot) else {}
     versions: dict[str, int] = {name.removesuffix(".json"): meta.version for name, meta in named.items()}

@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from bundles.document import Noun
-from bundles.errors import GateError, TrustError
-from bundles.trust.stock import Metadata, Root
+from bundles.errors import GateError, StateError, TrustError
+from bundles.trust.stock import DeserializationError, Metadata, Root
 
 FIELD = "expiryPolicy"
 Verdict = Literal["valid", "excused", "expired"]
@@ -109,13 +109,26 @@ class Expiry:
 
 
 def expiry_of(root: bytes, metadata: Iterable[Path], now: datetime) -> Expiry:
-    """Return how fresh `root` and the roles in the files `metadata` are at `now`, by the root's policy."""
+    """Return how fresh `root` and the roles in the files `metadata` are at `now`, by the root's policy.
+
+    Raises:
+        StateError: the disk changed one of the files.
+    """
     trusted = Metadata[Root].from_bytes(root)
-    ends = {path.stem: Metadata.from_bytes(path.read_bytes()).signed.expires for path in metadata}
+    ends = {path.stem: _end(path) for path in metadata}
     ends["root"] = trusted.signed.expires
     role, expires = min(ends.items(), key=lambda item: (item[1], item[0]))
     policy = expiry_policy_of(trusted.signed)
     return Expiry(role, expires, int((expires - now) / timedelta(days=1)), policy, _verdict(expires, now, policy))
+
+
+def _end(file: Path) -> datetime:
+    try:
+        expires: datetime = Metadata.from_bytes(file.read_bytes()).signed.expires
+    except DeserializationError as error:
+        raise StateError("METADATA", f"the disk changed {file}: {error}", advice="install the same bundle again",
+                         safe="what runs goes on running") from None  # fmt: skip
+    return expires
 
 
 def _verdict(expires: datetime, now: datetime, policy: ExpiryPolicy) -> Verdict:

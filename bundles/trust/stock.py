@@ -29,6 +29,7 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]
     Targets,
     Timestamp,
 )
+from tuf.api.serialization import DeserializationError
 from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 from tuf.ngclient.config import EnvelopeType
 
@@ -36,6 +37,7 @@ __all__ = [
     "CryptoSigner",
     "DelegatedRole",
     "Delegations",
+    "DeserializationError",
     "EnvelopeType",
     "ExpiredMetadataError",
     "Key",

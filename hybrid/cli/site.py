@@ -10,7 +10,7 @@ import typer
 
 from hybrid.cli import box, hub, installing, receipting, recovering
 from hybrid.cli import service as box_service
-from hybrid.cli.box import ROOT, DryRun, RootOption, standing_of
+from hybrid.cli.box import ROOT, DryRun, RootOption, let_the_service_read, standing_of
 from hybrid.cli.console import Output, OutputOption, emit, err, next_step, out
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ def enrol(
     from bundles.trust.clock import read_clock
     from bundles.trust.state import machine_id
 
+    let_the_service_read()
     opened = open_seed(seed)
     confirm(opened, _card(card))
     if dry_run:
@@ -150,9 +151,15 @@ def _arguments(root: Path, host: str, port: int, socket: Path | None, hop_host: 
     return ["site", "serve", *(word for pair in given for word in pair)]
 
 
+_CARD_CAP = 65536
+
+
 def _card(given: str) -> str:
     """Return the digest on a card: typed, with or without spaces, or the first one in a file."""
     file = Path(given)
-    text = file.read_text() if len(given) < 200 and file.is_file() else given
+    text = given
+    if len(given) < 200 and file.is_file():
+        with file.open("rb") as source:
+            text = source.read(_CARD_CAP).decode(errors="replace")
     found = re.search(r"(?:[0-9a-fA-F]{8}\s*){8}", text)
     return found[0] if found else given

@@ -1,0 +1,129 @@
+"""What an outsider found with the commands and files of their own: sticks, cards and disks that were not expected."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bundles import release
+from bundles.document import parse
+from bundles.errors import MediumError, StateError
+from bundles.layout import Box
+from bundles.receipt import carry, folder_of, issue
+from bundles.recovery.obeying import challenge, damaged
+from hybrid.cli.site import _card
+from tests.support.bundles import MACHINE_ID, ABox, BundleForge, refused
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+@pytest.fixture
+def forge(tmp_path: Path) -> BundleForge:
+    return BundleForge(tmp_path)
+
+
+def another(forge: BundleForge) -> Path:
+    """Return a bundle with other content than the one before, an hour later."""
+    forge.clock.pass_(hours=1)
+    cargo = forge.cargo()
+    cargo.files["models/minilm/w8/model.onnx"].write_text(forge.clock.now.isoformat())
+    return forge.build(cargo)
+
+
+def a_box_with_two(forge: BundleForge) -> tuple[ABox, Path, Path]:
+    """Return a box with two releases and a receipt, and their bundles."""
+    box, first, second = forge.box(), another(forge), another(forge)
+    box.install(first)
+    box.install(second)
+    issue(box.standing(), "serves", evidence="holds")
+    return box, first, second
+
+
+def zero(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def test_a_stick_whose_receipts_folder_leads_elsewhere(forge: BundleForge, tmp_path: Path) -> None:
+    """A stick formatted with links has `receipts` lead into the machine: root writes nothing there."""
+    box, victim = a_box_with_two(forge)[0], tmp_path / "victim"
+    victim.mkdir()
+    (tmp_path / "receipts").symlink_to(victim)
+    with pytest.raises(MediumError, match="MEDIUM-SYMLINK"):
+        carry(Box(box.root), tmp_path / "receipts")
+    assert not list(victim.iterdir())
+
+
+def test_an_endless_file_under_a_receipts_name(forge: BundleForge, tmp_path: Path) -> None:
+    """A receipt's name on the stick holds a tebibyte of nothing: it is replaced, not read."""
+    box, stick = a_box_with_two(forge)[0], tmp_path / "receipts"
+    stick.mkdir()
+    there = stick / f"{box.standing().enrolment.box_id}-00000001.json"
+    there.touch()
+    os.truncate(there, 2**40)
+    assert carry(Box(box.root), stick) == [there]
+    assert there.read_bytes() == next(folder_of(Box(box.root)).glob("*.json")).read_bytes()
+
+
+@pytest.mark.parametrize("text", ["9007199254740992", "-9007199254740992", "1" + "0" * 300])
+def test_an_integer_without_a_canonical_form(text: str) -> None:
+    """A number that no two parsers need to agree on ended the commands with a fault; the strict reader refuses it."""
+    with pytest.raises(MediumError, match="canonical form"):
+        parse(f'{{"floor": {text}}}'.encode(), what="challenge")
+    assert parse(b'{"floor": 9007199254740991}', what="challenge")["floor"] == 2**53 - 1
+
+
+def test_a_card_that_is_no_text(tmp_path: Path) -> None:
+    """A file with the card's digest among bytes of any kind still gives it, and one without gives none."""
+    file = tmp_path / "card"
+    file.write_bytes(b"\xff\xd0\n" + b"ab" * 32 + b"\n")
+    assert _card(str(file)).strip() == "ab" * 32
+    file.write_bytes(b"\xff\xd0")
+    assert _card(str(file)) == str(file)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_release_whose_record_the_disk_lost(forge: BundleForge, number: int) -> None:
+    """One zeroed record stopped every install, clean and recovery for ever; a newer bundle mends the box."""
+    box, first, _ = a_box_with_two(forge)
+    zero(Box(box.root).release(number))
+    with pytest.raises(StateError, match="RELEASE"):
+        release.load(Box(box.root), number)
+    refused(box, first, "ROLLBACK")
+    box.install(another(forge))
+    assert release.open_release(box.root).number == 3
+    assert not box.install(another(forge)).cleaned.problem
+    assert release.numbers(Box(box.root)) == [3, 4]
+
+
+def test_the_record_of_what_serves_is_mended_by_its_own_bundle(forge: BundleForge) -> None:
+    """The bundle that serves is installed again over its damaged record, and goes back to nothing it does not know."""
+    box, _, second = a_box_with_two(forge)
+    zero(Box(box.root).release(2))
+    assert box.install(second).record.previous is None
+    assert release.open_release(box.root).number == 2
+
+
+def test_recovery_where_an_old_record_and_the_metadata_are_damaged(forge: BundleForge) -> None:
+    """What damaged the state damaged more: the box still asks, and the newest release's record is its floor."""
+    box, _, _ = a_box_with_two(forge)
+    here = Box(box.root)
+    for path in [here.release(1), *(here.trust / "metadata").glob("*.json"), *here.trust.glob("state-*.json")]:
+        zero(path)
+    assert challenge(damaged(box.root, MACHINE_ID)).floor.release == 2
+    zero(here.release(2))
+    with pytest.raises(StateError, match="RECOVERY-ROOT"):
+        damaged(box.root, MACHINE_ID)
+
+
+def test_metadata_that_the_disk_lost(forge: BundleForge) -> None:
+    """Looking at a box whose kept metadata is zeroed names the file; the same bundle brings it back."""
+    box, _, second = a_box_with_two(forge)
+    for path in (Box(box.root).trust / "metadata").glob("*.json"):
+        zero(path)
+    with pytest.raises(StateError, match="METADATA") as caught:
+        box.standing().expiry()
+    assert "again" in caught.value.todo
+    box.install(second)
+    assert box.standing().expiry().verdict == "valid"

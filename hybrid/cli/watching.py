@@ -32,7 +32,8 @@ def watching() -> Iterator[Watch]:
         task = bar.add_task("reading", total=1, found="")
 
         def show(progress: Progress) -> None:
-            bar.update(task, description=progress.phase, completed=progress.done, found=_found(progress))
+            phase = f"{progress.phase} (stopping: once more ends it without a plan)" if watch.is_stopped else progress.phase
+            bar.update(task, description=phase, completed=progress.done, found=_found(progress))
 
         watch = Watch(show)
         with _interrupted(watch):

@@ -175,13 +175,19 @@ def test_ctrl_c_writes_the_best_plan_so_far_and_says_so(sites: int, phase: bytes
 
 
 def test_a_second_ctrl_c_ends_it_all_and_writes_nothing(tmp_path: Path) -> None:
+    """On a busy machine the plan may be there before the second: then it is tried again."""
     write_fleet(tmp_path / "fleet", 30, 0)
-    with planning(tmp_path / "fleet", tmp_path / "plan.json") as (process, terminal):
-        read_until(terminal, b"placing")
-        process.send_signal(signal.SIGINT)
-        read_until(terminal, b"explaining")
-        process.send_signal(signal.SIGINT)
-        read_until(terminal, b"next:")
-        process.wait(timeout=120)
-    assert process.returncode in (130, -signal.SIGINT)
-    assert not (tmp_path / "plan.json").exists()
+    for attempt in range(5):
+        file = tmp_path / f"plan-{attempt}.json"
+        with planning(tmp_path / "fleet", file) as (process, terminal):
+            read_until(terminal, b"placing")
+            process.send_signal(signal.SIGINT)
+            read_until(terminal, b"explaining")
+            process.send_signal(signal.SIGINT)
+            read_until(terminal, b"next:")
+            process.wait(timeout=120)
+        if process.returncode in (130, -signal.SIGINT):
+            assert not file.exists()
+            return
+        assert check_bytes(file.read_bytes(), read_fleet(tmp_path / "fleet", KINDS)).passed
+    pytest.fail("each of five plans was there before the second Ctrl-C")

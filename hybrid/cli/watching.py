@@ -32,8 +32,8 @@ def watching() -> Iterator[Watch]:
         task = bar.add_task("reading", total=1, found="")
 
         def show(progress: Progress) -> None:
-            phase = f"{progress.phase} (stopping: once more ends it without a plan)" if watch.is_stopped else progress.phase
-            bar.update(task, description=phase, completed=progress.done, found=_found(progress))
+            stopping = " (stopping: once more ends it without a plan)" if watch.is_stopped else ""
+            bar.update(task, description=progress.phase + stopping, completed=progress.done, found=_found(progress))
 
         watch = Watch(show)
         with _interrupted(watch):

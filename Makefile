@@ -39,8 +39,8 @@ conformance: $(VENV)/ready  ## The public TUF conformance suite against tests/co
 	cd build/tuf-conformance && $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider $(PYTEST) tuf_conformance \
 	    --entrypoint "$(CURDIR)/$(BIN)/python $(CURDIR)/tests/conformance/client.py"
 
-soak: $(VENV)/ready  ## Kill installs, rotations, recoveries and receipts before each of their writes; prints how many.
-	HYBRID_SOAK=1 $(BIN)/python -m pytest -q -s -k killed tests/bundles
+soak: $(VENV)/ready  ## Cut every change of a box at each call: killed, unsynced writes lost, disk full; prints how many.
+	HYBRID_SOAK=1 $(BIN)/python -m pytest -q -s -o timeout=3600 -k "killed or power" tests/bundles
 
 fuzz: $(VENV)/ready  ## Throw fifty times as many bent documents at every parser of untrusted bytes as the tests do.
 	HYBRID_FUZZ=50 $(BIN)/python -m pytest -q -m fuzz --timeout 0 tests/bundles

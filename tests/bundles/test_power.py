@@ -13,14 +13,16 @@ import pytest
 from bundles.layout import Box
 from bundles.store import sweep
 from tests.support.bundles import PEOPLE, RECOVERY, BundleForge
-from tests.support.power import SOAK, Lost, Recording, laid, record
-from tests.support.power_calls import killed
+from tests.support.power import SOAK, Lost, Recording, laid, plainest, record, some
+from tests.support.power_calls import REFUSED, failed, killed
 from tests.support.power_disk import Image, seen
 from tests.support.power_scene import Scene, Settled, settled
 from tests.support.power_scenes import SCENES
 
-pytestmark = [pytest.mark.debian("strace"), pytest.mark.timeout(3600 if SOAK else 180)]
-DISKS, LAST, KILLED, AGAIN = (None, None, 1, 1) if SOAK else (10, 2, 31, 37)
+pytestmark = pytest.mark.debian("strace")
+DISKS, LAST, KILLS, ERRORS, AGAIN = (None, None, None, None, None) if SOAK else (8, 2, 3, 2, 2)
+FULL = ("open", "openat", "write", "mkdir", "symlink", "rename")
+"""What fails when the disk is full; whatever else is called fails because the disk does."""
 
 
 @pytest.fixture
@@ -96,12 +98,26 @@ def test_killed_before_each_call_that_changes_the_disk(scene: Scene, tmp_path: P
     """kill -9 before any call that writes, syncs, names, links or removes; what the page cache holds is still there."""
     whole, recording = made(scene, tmp_path)
     found: Counter[str] = Counter()
-    for cut in range(0, len(recording.calls), KILLED):
+    for cut in some(len(recording.calls), KILLS):
         world = laid(seen(scene.world), tmp_path / "killed")
         assert killed(scene.work(world), recording.calls[cut]) == -signal.SIGKILL
         assert names(seen(world)) == names(recording.disk.killed(cut).live)
         found[goes_on(scene, world, whole)] += 1
     print(f"{found.total()} kills before {len(recording.calls)} calls: {dict(found)}")
+
+
+def test_an_error_at_each_call_that_changes_the_disk(scene: Scene, tmp_path: Path) -> None:
+    """The disk is full, or fails, at any call: that is said, and no temporary file stays; the next run completes."""
+    whole, recording = made(scene, tmp_path)
+    found: Counter[str] = Counter()
+    calls = [call for call in recording.calls if call.name != "sync"]  # which never fails
+    for number in some(len(calls), ERRORS):
+        call, world = calls[number], laid(seen(scene.world), tmp_path / "failed")
+        status = failed(scene.work(world), call, "ENOSPC" if call.name in FULL else "EIO")
+        assert status in (0, REFUSED), f"ended with {status} at {call}"
+        assert call.name.startswith(("unlink", "rmdir")) or not list(world.rglob("*.part")), f"{call} left files behind"
+        found[f"{goes_on(scene, world, whole)}, {'refused' if status else 'passed over'}"] += 1
+    print(f"{found.total()} errors at {len(calls)} calls: {dict(found)}")
 
 
 def names(image: Image) -> list[tuple[str, int]]:
@@ -114,13 +130,13 @@ def test_killed_then_completed_then_cut(scene: Scene, tmp_path: Path) -> None:
     cache only, and the second found there already, is as durable as what the second wrote."""
     whole, recording = made(scene, tmp_path)
     count = 0
-    for cut in range(0, len(recording.calls), AGAIN):
+    for cut in some(len(recording.calls), AGAIN):
         disk = recording.disk.killed(cut)
         world = laid(disk.live, tmp_path / "again")
         again = record(world, scene.work(world), disk)
         if not again.calls:
             continue  # it found the change made, did nothing, and promised nothing
-        for lost in list(again.at(len(again.disk.steps)))[:LAST]:
+        for lost in again.at(len(again.disk.steps), plainest):
             stays(scene, lost, tmp_path / "cut", whole, f"killed at {cut}; ")
             count += 1
     print(f"{count} disks after kills, completions and power cuts")

@@ -29,6 +29,10 @@ class Lost:
     said: str
     image: Image
 
+    def listing(self) -> tuple[Entry, ...]:
+        """Return what lies there, but for locks."""
+        return tuple(entry for entry in self.image.listing() if "/run/" not in f"/{entry[0]}/")
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -37,25 +41,21 @@ class Recording:
     disk: Disk
     calls: list[Call]
 
-    def lost(self, most: int | None = None, *, choose: Choose | None = None) -> Iterator[Lost]:
-        """Yield every different disk that a power cut may leave; at most `most` of them, drawn by a fixed seed.
+    def lost(self, cuts: int | None = None, *, choose: Choose | None = None) -> Iterator[Lost]:
+        """Yield every different disk that a power cut may leave.
 
         What lies below `run`, a lock that dies with its process, makes no difference.
 
         Args:
+            cuts: yield only one disk each for about so many cuts, the first and the last among them, by a fixed seed.
             choose: which of the pending changes reach the disk; None: see `choices`.
         """
         known: set[tuple[Entry, ...]] = set()
-        found = []
-        for cut in range(len(self.disk.steps) + 1):
-            for lost in self.at(cut, choose):
-                listing = tuple(entry for entry in lost.image.listing() if "/run/" not in f"/{entry[0]}/")
-                if listing not in known:
-                    known.add(listing)
-                    found.append(lost)
-        if most is not None and len(found) > most:
-            found = sorted(random.Random(len(found)).sample(found, most), key=lambda lost: lost.cut)
-        yield from found
+        for cut in some(len(self.disk.steps) + 1, cuts):
+            found = {lost.listing(): lost for lost in self.at(cut, choose)}
+            new = [lost for listing, lost in found.items() if listing not in known]
+            known |= found.keys()
+            yield from new if cuts is None or not new else [random.Random(cut).choice(new)]
 
     def at(self, cut: int, choose: Choose | None = None) -> Iterator[Lost]:
         """Yield what a power cut at `cut` may leave."""
@@ -69,6 +69,13 @@ class Recording:
             for number in self.disk.pending(cut)
         ]  # fmt: skip
         return f"cut {cut}, after {after}; pending: {', '.join(pending) or 'nothing'}"
+
+
+def some(count: int, most: int | None) -> list[int]:
+    """Return the numbers below `count`, or `most` of them, evenly, the first and the last among them."""
+    if most is None or count <= most:
+        return list(range(count))
+    return sorted({round(step * (count - 1) / (most - 1)) for step in range(most)})
 
 
 def record(root: Path, work: Callable[[], object], disk: Disk | None = None) -> Recording:

@@ -17,15 +17,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
+from bundles.errors import BundleError
+
 NAMES = ("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "mkdir",
          "mkdirat", "rmdir", "mknod", "mknodat")  # fmt: skip
-FILES = ("open", "openat", "openat2", "creat", "close", "dup", "dup2", "dup3", "lseek", "chmod", "fchmod", "fchmodat",
-         "fchmodat2", "chown", "fchown", "lchown", "fchownat", "truncate", "ftruncate", "fallocate")  # fmt: skip
+FILES = ("open", "openat", "openat2", "creat", "close", "dup", "dup2", "dup3", "fcntl", "lseek", "chmod", "fchmod",
+         "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "truncate", "ftruncate",
+         "fallocate")  # fmt: skip
 DATA = ("write", "writev", "pwrite64", "pwritev", "pwritev2", "copy_file_range", "sendfile", "splice", "mmap",
         "io_uring_setup", "clone", "clone3", "fork", "vfork")  # fmt: skip
 SYNCS = ("fsync", "fdatasync", "sync", "syncfs", "sync_file_range", "msync")
 _TRACED = ",".join(f"?{name}" for name in (*NAMES, *FILES, *DATA, *SYNCS))
 _LINE = re.compile(r"(\w+)\((.*)\) += (-?\d+|0x[0-9a-f]+|\?)")
+REFUSED = 3
 _LONGEST = 64 * 1024 * 1024
 _SET_PTRACER, _ANYBODY = 0x59616D61, ctypes.c_ulong(-1)
 
@@ -73,6 +77,12 @@ def killed(work: Callable[[], object], call: Call) -> int:
     return _traced(work, "-e", f"trace={call.name}", "-e", inject)[0]
 
 
+def failed(work: Callable[[], object], call: Call, error: str) -> int:
+    """Do `work` in a child for which `call` fails with `error`; return its status: 0, or REFUSED when it said so."""
+    inject = f"inject={call.name}:error={error}:when={call.nth}"
+    return _traced(work, "-e", f"trace={call.name}", "-e", inject)[0]
+
+
 def _traced(work: Callable[[], object], *options: str) -> tuple[int, list[str]]:
     waits, go = os.pipe()
     child = os.fork()
@@ -100,6 +110,8 @@ def _obey(work: Callable[[], object], waits: int) -> NoReturn:
         if os.read(waits, 1) == b".":
             work()
             status = 0
+    except (OSError, BundleError):
+        status = REFUSED
     except BaseException:
         traceback.print_exc()
     finally:

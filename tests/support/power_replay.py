@@ -121,6 +121,10 @@ class Replay:
 
     _dup2 = _dup3 = _dup
 
+    def _fcntl(self, call: Call) -> None:
+        if call.arguments[1].startswith("F_DUPFD"):
+            self._dup(call)
+
     # Bytes.
 
     def _lseek(self, call: Call) -> None:

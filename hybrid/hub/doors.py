@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,13 +13,17 @@ from bundles.errors import BundleError
 from bundles.store import CHUNK
 from hybrid.gateway.tls import PeerProtocol
 
+OUTSIDE = 4
 SMALLEST = 32 * 1024
 ENTRANCE = "hybrid.hub.entrance"
 
 
 @dataclass
 class Doors:
-    """Who is connected: at most `most` in all and `each` from one address are answered, the others told to wait.
+    """Who is there: `most` connections in all and `each` of one address are answered, the others told to wait.
+
+    Several times as many may stand outside, their TLS not spoken yet or told to wait; who comes then is not let in at
+    all. One address cannot take the places of another.
 
     Attributes:
         idle_s: how long a connection may ask for nothing.
@@ -30,22 +35,67 @@ class Doors:
     idle_s: float = 10.0
     stuck_s: float = 30.0
     _inside: Counter[str] = field(default_factory=Counter)
+    _there: Counter[str] = field(default_factory=Counter)
+
+    def come(self, address: str) -> bool:
+        """Count a connection from `address`, and return True; False, and nothing counted, where too many are there."""
+        if self._there[address] >= OUTSIDE * self.each or self._there.total() >= OUTSIDE * self.most:
+            return False
+        self._there[address] += 1
+        return True
+
+    def go(self, address: str) -> None:
+        """Count one less."""
+        self._there[address] -= 1
+        self._there += Counter()  # forgets who is gone
 
     def enter(self, address: str) -> bool:
-        """Count one more from `address`; return whether there is room for it."""
+        """Give a place to a connection from `address`, and return True; False where there is none."""
+        if self._inside[address] >= self.each or self._inside.total() >= self.most:
+            return False
         self._inside[address] += 1
-        return self._inside[address] <= self.each and self._inside.total() <= self.most
+        return True
 
     def leave(self, address: str) -> None:
-        """Count one less."""
+        """Take the place back."""
         self._inside[address] -= 1
-        if not self._inside[address]:
-            del self._inside[address]
+        self._inside += Counter()
 
-    @property
-    def overrun(self) -> bool:
-        """Whether so many came that they are not even told to wait."""
-        return self._inside.total() > 4 * self.most
+
+class Porch(socket.socket):
+    """A listening socket that lets in as many as `doors` bear, before a byte is read."""
+
+    doors: Doors
+
+    @classmethod
+    def over(cls, bound: socket.socket, doors: Doors) -> Porch:
+        """Return the porch that takes `bound` over."""
+        porch = cls(fileno=bound.detach())
+        porch.doors = doors
+        return porch
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Return a connection and its address.
+
+        Raises:
+            BlockingIOError: nobody is there, or too many are.
+        """
+        link, address = super().accept()
+        if not self.doors.come(address[0]):
+            link.close()
+            raise BlockingIOError
+        return _Link(link, self.doors, address[0]), address
+
+
+class _Link(socket.socket):
+    def __init__(self, link: socket.socket, doors: Doors, address: str) -> None:
+        super().__init__(fileno=link.detach())
+        self._doors, self._from = doors, address
+
+    def close(self) -> None:
+        if self.fileno() >= 0:
+            self._doors.go(self._from)
+        super().close()
 
 
 @dataclass
@@ -93,13 +143,12 @@ class HubProtocol(PeerProtocol):
         super().connection_made(transport)
         self._from = self.client[0] if self.client else ""
         self._room = self._doors.enter(self._from)
-        if self._doors.overrun:
-            transport.abort()
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count it out."""
-        self._doors.leave(self._from)
+        if self._room:
+            self._doors.leave(self._from)
         self._unwatch()
         super().connection_lost(exc)
 

@@ -10,10 +10,11 @@ import ssl
 from collections.abc import Callable
 from functools import partial
 from socket import socket as Socket  # noqa: N812
+from typing import Any
 
 from hybrid.gateway.listening import listening
 from hybrid.hub.application import Application
-from hybrid.hub.doors import Doors, HubProtocol
+from hybrid.hub.doors import Doors, HubProtocol, Porch
 
 
 async def serve(
@@ -26,8 +27,11 @@ async def serve(
         BundleError: the medium could not be read any more.
     """
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # strangers do not get to write to this terminal
+    asyncio.get_running_loop().set_exception_handler(_without_strangers)
     try:
-        async with listening(application, bound, tls=tls, protocol=partial(HubProtocol, doors=doors)):
+        async with listening(
+            application, Porch.over(bound, doors), tls=tls, protocol=partial(HubProtocol, doors=doors)
+        ):
             ready()
             ends = [asyncio.create_task(event.wait()) for event in (stop, application.broken)]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -37,6 +41,12 @@ async def serve(
         application.close()
     if application.error:
         raise application.error
+
+
+def _without_strangers(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say what went wrong, but for what others did to their own connections."""
+    if not isinstance(context.get("exception"), OSError):
+        loop.default_exception_handler(context)
 
 
 def run(

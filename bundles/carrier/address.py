@@ -12,7 +12,7 @@ SLOWEST = 32 * 1024
 """Bytes a second; who sends less uses patience up, who sends more earns it back."""
 ASKED_S = 0.25
 """What a whole file earns back, however small: the way there and back takes time on any network."""
-_KEPT = "what was copied is kept and not asked for again; what runs goes on running"
+_KEPT = "files that arrived whole are kept and not asked for again; what runs goes on running"
 
 
 @dataclass(frozen=True)

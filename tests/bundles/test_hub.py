@@ -36,6 +36,7 @@ from hybrid.errors import EvidenceError, InputError
 from hybrid.hub.calling import as_box, place_of
 from hybrid.hub.doors import Doors
 from hybrid.hub.offer import Guests
+from tests.bundles.test_delta import tensors, tuned, write_safetensors
 from tests.support.bundles import ABox, BundleForge, FakeClock, Published, blobs, copy_of, flip, refused
 from tests.support.hubs import AHub, Reply, a_hub, a_liar, asked_by
 
@@ -86,17 +87,23 @@ def test_what_is_there_does_not_travel_again(tmp_path: Path) -> None:
 
 
 def test_an_update_fits_the_boxes_that_have_what_it_names(tmp_path: Path) -> None:
-    """What is unchanged is on no medium: a box that was given the bundle before installs, one that was not says so."""
+    """A model travels as a delta, the rest not at all: a box that was given the bundle before installs it, one that was
+    not says so."""
     forge = BundleForge(tmp_path)
     box, other, fresh = forge.box(), a_neighbour(forge, tmp_path), a_neighbour(forge, tmp_path, 3)
-    first = forge.build()
-    box.install(first)
-    other.install(first)
+    path, weights = "models/minilm/w8/model.safetensors", tensors(1)
+    before = write_safetensors(tmp_path / "before", weights)
+    after = write_safetensors(tmp_path / "after", tuned(weights))
+    first = forge.build(forge.cargo(files={**forge.cargo().files, path: before}))
+    for one in (box, other):
+        one.install(first)
     forge.clock.pass_(days=1)
-    update = forge.build(forge.cargo(table={"stages": ["quote"]}, base=first))
+    update = forge.build(forge.cargo(files={**forge.cargo().files, path: after}, base=first))
     with a_hub(box, update) as hub:
         assert other.install(hub.address).record.number == 2
         refused(fresh, hub.address, "BASE")
+    assert open_release(other.root).files[path].read_bytes() == after.read_bytes()
+    assert not any(one.read_bytes() == after.read_bytes() for one in blobs(update)), "only a delta is on the medium"
 
 
 def in_parts(published: Published, tmp_path: Path) -> list[Path]:

@@ -83,8 +83,8 @@ def unpack(
             return Unpacked(0, files)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    make_folders(part / "site-packages")
     try:
+        make_folders(part / "site-packages")
         _within(wheels, cap)
         found = {"run.py": digest(LAUNCHER.encode())}
         (part / "run.py").write_text(LAUNCHER)

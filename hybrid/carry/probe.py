@@ -1,6 +1,7 @@
 """Is the process that a health check starts: this release's gateway, asked once it listens; prints what is wrong.
 
-`python -I -B run.py -m hybrid.carry.probe ROOT`, where ROOT is the folder that `hybrid.carry.health` made.
+`python -I -B run.py -m hybrid.carry.probe ROOT`, where ROOT is the folder that `hybrid.carry.health` made. What only a
+region's Ray head can run (weights without a graph) has nothing to run it here: it is stood in for, and nobody asks it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from hybrid.gateway.engines import Wanted
     from hybrid.gateway.table import Table, Workload
 
 ASKED = 3
 """How often the golden request is made; the quickest answer counts, for the old release may be at work beside."""
 NEUTRAL = "Is anybody there?"
 MAX_GOLDEN_BYTES = 1 << 20
+GRAPH, WEIGHTS = "model.onnx", "model.safetensors"
 
 
 def main() -> None:
@@ -37,29 +42,51 @@ def probe(place: Path) -> list[str]:
     from hybrid.gateway.clock import effective_clock
     from hybrid.gateway.credentials import issue
     from hybrid.gateway.listening import listen_unix
-    from hybrid.gateway.service import Gateway
+    from hybrid.gateway.service import Gateway, wanted_here
     from hybrid.gateway.table import Table
 
     release = open_release(place)
     table = Table.of(release.site_plan["table"])
-    chosen = local_workload(table)
+    elsewhere = of_the_region(release.files, wanted_here(table))
+    chosen = local_workload(table, elsewhere)
     key = ""
     if chosen is not None:
         key = issue(place, "probe", origin=table.site, pipelines=(chosen.pipeline,), tenant=chosen.tenant)
     _make_log_key(place / "identity" / "log.key")
     clock = effective_clock(place, release.site_plan)
     bound = listen_unix(Path("probe.sock"))
-    gateway = Gateway(release, clock=clock, suspect=lambda: clock.suspect, peers={})
+    stand_ins = {want: _InRegion(want.task) for want in elsewhere}
+    gateway = Gateway(release, clock=clock, suspect=lambda: clock.suspect, peers={}, engines=stand_ins)
     return asyncio.run(_asked(gateway, bound, chosen, key, _text(release.files)))
 
 
-def local_workload(table: Table) -> Workload | None:
-    """Return the first workload, by name, that is born at this site and never leaves it; None when all do."""
+def of_the_region(files: Collection[str], wanted: Iterable[Wanted]) -> list[Wanted]:
+    """Return what a Ray head runs and this process cannot: models that travel as weights, without a graph."""
+    folders = {want: f"models/{want.model}/{want.variant}/" for want in wanted if want.model is not None}
+    return [w for w, folder in folders.items() if folder + WEIGHTS in files and folder + GRAPH not in files]
+
+
+def local_workload(table: Table, elsewhere: Collection[Wanted] = ()) -> Workload | None:
+    """Return the first workload, by name, that is born at this site and that this process serves; None without any."""
+    from hybrid.gateway.chain import wanted
+
     for _, workload in sorted(table.workloads.items()):
         stages = [entry for one in workload.assignments for entry in one.stages.values()]
-        if stages and workload.origin == table.site and all(entry.targets[0].site == table.site for entry in stages):
+        first = [entry.targets[0] for entry in stages]
+        is_here = all(target.site == table.site and wanted(target) not in elsewhere for target in first)
+        if stages and workload.origin == table.site and is_here:
             return workload
     return None
+
+
+class _InRegion:
+    """Stands for an engine of a region's head, which is not asked."""
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        raise NotImplementedError("the region's head runs this, and a probe asks for nothing of it")
 
 
 async def _asked(gateway: Any, bound: socket.socket, workload: Workload | None, key: str, text: str) -> list[str]:

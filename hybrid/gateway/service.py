@@ -98,7 +98,7 @@ class Gateway:
         self.workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="stage")
         self.disk = ThreadPoolExecutor(DISK_WAITERS, thread_name_prefix="disk")
         given = dict(engines or {})
-        here = [want for want in _wanted_here(self.table) if want not in given]
+        here = [want for want in wanted_here(self.table) if want not in given]
         index_stores(release, self.table)
         self.engines = engines_for(release, here, knowledge=release.root / "knowledge") | given
         evidence = release.root / "evidence"
@@ -189,7 +189,7 @@ def _receiver(plan: Mapping[str, Any], table: Table, identity: Identity, started
     return Receiver(plan["site"], registry, epochs, started.replace(microsecond=0))
 
 
-def _wanted_here(table: Table) -> list[Wanted]:
+def wanted_here(table: Table) -> list[Wanted]:
     """Return the engines that this site's own targets ask for."""
     targets = [
         target

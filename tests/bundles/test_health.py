@@ -65,6 +65,25 @@ def test_a_healthy_release_serves_and_the_probe_leaves_nothing(clinic: Clinic) -
     assert [path.name for path in (root / "run").iterdir()] == ["install.lock"]
 
 
+def test_what_only_a_regions_head_runs_is_not_asked_before_there_is_one(clinic: Clinic) -> None:
+    """Weights without a graph: the gateway starts beside them, and the head is applied after the install."""
+    cargo = clinic.cargo()
+    graphs = {path for path in cargo.files if path.endswith("model.onnx") and not path.startswith("models/finder/")}
+    assert graphs
+    weights = {
+        path.replace("model.onnx", "model.safetensors") if path in graphs else path: file
+        for path, file in cargo.files.items()
+    }
+    assert clinic.install(replace(cargo, files=weights)).checked == ("it serves",)
+
+
+def test_a_release_without_graph_and_weights_is_refused(clinic: Clinic) -> None:
+    cargo = clinic.cargo()
+    rest = {path: file for path, file in cargo.files.items() if not path.endswith("model.onnx")}
+    with pytest.raises(GateError, match=r"holds no models/.*model\.onnx"):
+        clinic.install(replace(cargo, files=rest))
+
+
 def test_a_release_that_does_not_start_is_rolled_back_and_the_floor_stays(clinic: Clinic, tmp_path: Path) -> None:
     """A graph that no engine opens: release 1 serves again, versions and the security floor stay raised."""
     clinic.install(clinic.cargo(security_version=3))

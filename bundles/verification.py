@@ -25,7 +25,7 @@ from typing import Any
 
 from bundles import gate, layout, oci
 from bundles.contents import DAMAGED, Named, contents, exactly, take
-from bundles.document import DOCUMENT_CAP, digest, read, unstamp
+from bundles.document import DOCUMENT_CAP, digest, read, stamp, unstamp
 from bundles.errors import GateError, MediumError, TrustError
 from bundles.medium import Medium
 from bundles.nouns import BundleManifest, Enrolment, SitePlan
@@ -132,7 +132,7 @@ def verify(medium: Medium, trust: Trust) -> VerifiedBundle:
         root=climbed.get(f"{trusted.root.version}.root.json", trust.root), metadata=climbed,
         files=named.files, blobs=named.blobs, sha384=named.sha384,
         versions=trusted.versions(), digests=dict(trusted.digests),
-        issued=max(*trusted.issued.values(), unstamp(plan.issued, what="site plan")),
+        issued=_issued(trusted, plan),
         expiry=trusted.expiry, expired=dict(trusted.expired), proof=_OWN,
     )  # fmt: skip
     _not_revoked(verified, trust.state)  # 7
@@ -141,6 +141,15 @@ def verify(medium: Medium, trust: Trust) -> VerifiedBundle:
     if medium.part is not None and medium.part.bundle != verified.digest:
         raise MediumError("PARTS", f"parts.json is of bundle {medium.part.bundle[:19]}", advice=DAMAGED)
     return verified
+
+
+def _issued(trusted: TrustedBundles, plan: SitePlan) -> datetime:
+    """Return the newest signed time. A plan's own is never beyond it: custodians sign the plan by its digest alone."""
+    newest = max(trusted.issued.values())
+    if unstamp(plan.issued, what="site plan") > newest:
+        raise TrustError("ISSUED", f"the site plan says {plan.issued}, what signs it {stamp(newest)}",
+                         advice="telephone headquarters: its plan is from a time to come")  # fmt: skip
+    return newest
 
 
 def _where_to_look(medium: Medium, named: Named) -> tuple[oci.Index, dict[str, bytes]]:

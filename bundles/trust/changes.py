@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Content = Mapping[str, Any]
 _RULES = ("environment", "repository", "clockDriftDays", "expiryPolicy")
 _COUNTS = ("profile", "families", "custodians", "compliance", "recovery")
-_MOST = 20
+_SAID = {*_RULES, "keys", "roles", "delegations", "quorum", "targets", "meta"}
+_DATES = {"_type", "version", "expires", "issued", "rootVersion"}
 
 
 def changes(before: Content | None, after: Content) -> list[str]:
-    """Return what the signed content `after` changes against `before`, one line each; None is nothing published yet.
+    """Return everything that the signed content `after` changes against `before`; None is nothing published yet.
 
-    Dates and the version itself are not among them: they change every time.
+    Dates and the version itself are not among them: they change every time. Both are sound TUF metadata.
     """
     old = before or {}
-    said = [
+    counts, others = old.get("quorum", {}), sorted({*old, *after} - _SAID - _DATES) if before else []
+    return [
         *_people(_keys(old), _keys(after)),
         *_fields(old, after, _RULES),
-        *_fields(old.get("quorum", {}), after.get("quorum", {}), _COUNTS, prefix="quorum: "),
+        *_fields(counts, after.get("quorum", {}), _COUNTS, prefix="quorum: "),
         *_thresholds(_roles(old), _roles(after)),
+        *_who_signs(old, after),
+        *_fields(old, after, others),
         *_targets(old.get("targets", {}), after.get("targets", {})),
         *_versions(old.get("meta", {}), after.get("meta", {})),
     ]
-    return said if len(said) <= _MOST else [*said[:_MOST], f"and {len(said) - _MOST} more changes"]
 
 
 def _keys(signed: Content) -> dict[str, Any]:
@@ -55,7 +58,27 @@ def _by_person(keys: Mapping[str, Any]) -> dict[str, set[str]]:
     return found
 
 
-def _fields(old: Content, new: Content, names: tuple[str, ...], prefix: str = "") -> list[str]:
+def _who_signs(old: Content, new: Content) -> list[str]:
+    """Return who, being a custodian before and after, signs a role anew or no more: with the key of one family even."""
+    said: list[str] = []
+    for name in sorted(_roles(old).keys() & _roles(new).keys()):
+        before, after = _hands(old, name), _hands(new, name)
+        stay = {who for who, _ in _hands(old)} & {who for who, _ in _hands(new)}
+        said += [f"role {name}: {who} ({family}) signs it no more" for who, family in sorted(before - after)
+                 if who in stay]  # fmt: skip
+        said += [f"role {name}: {who} ({family}) signs it from now on" for who, family in sorted(after - before)
+                 if who in stay]  # fmt: skip
+    return said
+
+
+def _hands(signed: Content, role: str | None = None) -> set[tuple[str, str]]:
+    """Return (custodian, family) of the keys that sign `role`; of all keys without one."""
+    keys = _keys(signed)
+    ids = keys if role is None else _roles(signed)[role].get("keyids", ())
+    return {(str(keys[one].get("custodian")), str(keys[one].get("family"))) for one in ids if one in keys}
+
+
+def _fields(old: Content, new: Content, names: Iterable[str], prefix: str = "") -> list[str]:
     return [f"{prefix}{n} {_say(old.get(n))} becomes {_say(new.get(n))}" for n in names if old.get(n) != new.get(n)]
 
 

@@ -6,9 +6,10 @@ with other content, is not signed without the custodian saying so.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from bundles.document import Noun, canonical, digest, read
+from bundles.document import Noun, canonical, digest, read, stamp
 from bundles.errors import InputError
 from bundles.store import write_durably
 from bundles.trust.custody import Custodian
@@ -16,6 +17,7 @@ from bundles.trust.quorum import needs_compliance
 from bundles.trust.signing import RoleRequest, SigningRequest
 
 LEDGER_FILE = "signed.json"
+CLOCKS_DIFFER = timedelta(days=1)
 
 
 class Entry(Noun):
@@ -77,13 +79,19 @@ def _is_business_of(duty: str, role: str) -> bool:
     return duty == "release" or (duty == "compliance" and needs_compliance(role))
 
 
-def doubts(request: SigningRequest, ledger: Ledger | None) -> list[str]:
-    """Return what does not follow from what was signed here.
+def doubts(request: SigningRequest, ledger: Ledger | None, now: datetime) -> list[str]:
+    """Return what does not follow from what was signed here, or from the time `now` of this machine.
 
-    That is an older version, one version with two contents, or another past than the one that was signed.
+    That is an older version, one version with two contents, another past than the one that was signed, or a time to
+    come: a box never goes back behind the newest signed time.
     """
     known = ledger.roles if ledger else {}
-    return [line for item in request.roles if item.role in known for line in _doubts(item, known[item.role])]
+    said = [line for item in request.roles if item.role in known for line in _doubts(item, known[item.role])]
+    return said + [
+        f"{item.role} says that it is issued at {issued}, which is still to come by this machine's clock"
+        for item in request.roles
+        if (issued := str(item.signed.get("issued"))) > stamp(now + CLOCKS_DIFFER)
+    ]
 
 
 def _doubts(item: RoleRequest, known: Entry) -> list[str]:

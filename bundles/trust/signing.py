@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any, Literal
 
 from bundles.document import Noun, parse, read
-from bundles.errors import InputError
+from bundles.errors import BundleError, InputError
 from bundles.trust.changes import changes
-from bundles.trust.keys import Environment
+from bundles.trust.expiry import expiry_policy_of
+from bundles.trust.keys import Environment, custodian_key
+from bundles.trust.metadata import issued_of
 from bundles.trust.repository import Anything, Repository
-from bundles.trust.stock import Signer, encode_canonical
+from bundles.trust.roots import drift_of, environment_of, quorum_of
+from bundles.trust.stock import Metadata, RepositoryError, Signer, encode_canonical
 
 REQUEST_CAP = 32 * 1024 * 1024
 
@@ -104,8 +108,42 @@ def request_from(data: bytes, what: str) -> SigningRequest:
 
     Raises:
         MediumError: not such a request.
+        InputError: a role stands there twice, or what is to be signed is nothing that a box could accept.
     """
-    return read(SigningRequest, data, what=what, cap=REQUEST_CAP)
+    request = read(SigningRequest, data, what=what, cap=REQUEST_CAP)
+    names = [item.role for item in request.roles]
+    if len(names) != len(set(names)):
+        raise _unsound("a role stands there twice")
+    for item in request.roles:
+        for content in (item.signed, item.published):
+            if content is not None:
+                _require_sound(item.role, content)
+    return request
+
+
+def _require_sound(role: str, signed: dict[str, Any]) -> None:
+    """Refuse what is no TUF metadata, or names keys that are not what they say, or keys that are not there."""
+    try:
+        found: Any = Metadata.from_dict({"signed": deepcopy(signed), "signatures": []}).signed
+        issued_of(found, role)
+        if role == "root":
+            for rule in (quorum_of, drift_of, environment_of, expiry_policy_of):
+                rule(found)
+        delegations: Any = found if role == "root" else getattr(found, "delegations", None)
+        for key in delegations.keys.values() if delegations else ():
+            custodian_key(key)
+        roles = (delegations.roles or {}).values() if delegations else ()
+        known = delegations.keys if delegations else {}
+        missing = [one for named in roles for one in named.keyids if one not in known]
+    except (BundleError, ValueError, KeyError, TypeError, AttributeError, RepositoryError) as error:
+        raise _unsound(f"{role}: {error}") from None
+    if missing:
+        raise _unsound(f"{role}: a role names the key {missing[0][:12]}, which is not there")
+
+
+def _unsound(why: str) -> InputError:
+    return InputError("REQUEST", f"no box would accept what is to be signed: {why!r}",
+                      advice="sign nothing of this; tell headquarters")  # fmt: skip
 
 
 def accept(repository: Repository, back: Signatures) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -140,11 +141,11 @@ def _require_no_doubts(request: SigningRequest, keys: Path, again: bool) -> None
     from bundles.trust.ledger import doubts, load_ledger
     from hybrid.errors import InputError
 
-    found = doubts(request, load_ledger(keys))
+    found = doubts(request, load_ledger(keys), datetime.now(UTC))
     for line in found:
         err().print(line, markup=False)
     if found and not again:
         raise InputError(
-            "this does not follow from what these keys signed before",
+            "this does not follow from what these keys signed before, or from the time",
             advice="ask headquarters why by telephone; if the reason is good: --again",
         )

@@ -31,7 +31,7 @@ def at_home(forge: BundleForge, name: str, request: SigningRequest) -> Signature
     folder = forge.folder / "keys" / name
     travelled = request_from(canonical(request), "request")
     require_own(travelled, load_custodian(folder), load_ledger(folder))
-    assert not doubts(travelled, load_ledger(folder))
+    assert not doubts(travelled, load_ledger(folder), forge.clock.now)
     made = answer(travelled, forge.signers([name]), name)
     note(folder, travelled, {item.role for item in made.signatures})
     return made
@@ -101,7 +101,10 @@ def test_one_version_with_two_contents(forge: BundleForge) -> None:
     folder = forge.folder / "keys" / "ada"
     at_home(forge, "ada", waiting(forge))
     other = waiting(forge, table={"stages": []})
-    assert any("targets v1 was signed here with other content" in line for line in doubts(other, load_ledger(folder)))
+    assert any(
+        "targets v1 was signed here with other content" in line
+        for line in doubts(other, load_ledger(folder), forge.clock.now)
+    )
     with pytest.raises(AssertionError):
         at_home(forge, "ada", other)
 
@@ -112,7 +115,9 @@ def test_an_older_version_than_was_signed(forge: BundleForge) -> None:
     forge.build()
     forge.clock.pass_(days=1)
     at_home(forge, "ada", waiting(forge, table={"stages": []}))
-    assert any("older than v2" in line for line in doubts(first, load_ledger(forge.folder / "keys" / "ada")))
+    assert any(
+        "older than v2" in line for line in doubts(first, load_ledger(forge.folder / "keys" / "ada"), forge.clock.now)
+    )
 
 
 def test_another_past_than_was_signed(forge: BundleForge) -> None:
@@ -122,12 +127,12 @@ def test_another_past_than_was_signed(forge: BundleForge) -> None:
     forge.clock.pass_(days=1)
     honest = waiting(forge, table={"stages": []})
     folder = forge.folder / "keys" / "ada"
-    assert not doubts(honest, load_ledger(folder))
+    assert not doubts(honest, load_ledger(folder), forge.clock.now)
     lying = tuple(
         item.model_copy(update={"published": {**item.signed, "version": 1}}) if item.role == "targets" else item
         for item in honest.roles
     )
-    found = doubts(honest.model_copy(update={"roles": lying}), load_ledger(folder))
+    found = doubts(honest.model_copy(update={"roles": lying}), load_ledger(folder), forge.clock.now)
     assert found == ["targets v1 is said to be published, with other content than was signed here"]
 
 

@@ -50,6 +50,11 @@ def err() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 
+def printable(text: object) -> str:
+    """Return `text` with what a terminal would obey, or show in another order, spelt out: names come from any stick."""
+    return "".join(c if c in "\n\t" or c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
 def emit(output: Output, data: Any, text: Callable[[], None]) -> None:
     """Print `data` as JSON, or call `text` to print the same for people."""
     if output is Output.json:
@@ -68,7 +73,7 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) 
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(str(cell)) for cell in row))  # no markup: data may hold [brackets]
+        shown.add_row(*(Text(printable(cell)) for cell in row))  # no markup: data may hold [brackets]
     out().print(shown)
 
 
@@ -111,9 +116,9 @@ def progress(label: str, total: float | None = None) -> Iterator[Bar]:
 def fail(message: str, *, advice: str = "") -> None:
     """Print one error on stderr, with its advice on a line of its own."""
     console = err()
-    console.print(f"error: {message}", style="red", markup=False)
+    console.print(f"error: {printable(message)}", style="red", markup=False)
     if advice:
-        console.print(f"  do: {advice}", markup=False)
+        console.print(f"  do: {printable(advice)}", markup=False)
 
 
 WRONG_PATH = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR)

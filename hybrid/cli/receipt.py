@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid.cli.console import TRUST_BROKEN, Output, OutputOption, emit, err, out, table
+from hybrid.cli.console import TRUST_BROKEN, Output, OutputOption, emit, err, out, printable, table
 from hybrid.errors import InputError
 
 if TYPE_CHECKING:
@@ -137,6 +137,6 @@ def _print(data: dict[str, Any]) -> None:
     ]  # fmt: skip
     table(f"{data['given']} receipts", columns, rows)
     for one in data["unreadable"]:
-        out().print(f"[FORM] {one['file']}: {one['says']}", style="red", markup=False)
+        out().print(printable(f"[FORM] {one['file']}: {one['says']}"), style="red", markup=False)
     for one in data["findings"]:
         out().print(f"[{one['code']}] {one['boxId']} {one['counter']}: {one['says']}", style="red", markup=False)

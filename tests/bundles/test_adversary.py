@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bundles import release
-from bundles.document import parse
-from bundles.errors import MediumError, StateError
+from bundles.document import canonical, parse, stamp
+from bundles.errors import InputError, MediumError, StateError, TrustError
 from bundles.layout import Box
+from bundles.medium import Medium
 from bundles.receipt import carry, folder_of, issue
 from bundles.recovery.obeying import challenge, damaged
+from bundles.trust.custody import make_keys
+from bundles.trust.ledger import doubts
+from bundles.trust.metadata import TrustedBundles
+from bundles.trust.signing import request_from, request_of, summary
+from bundles.verification import Trust, _issued, verify
+from hybrid.cli.console import printable
 from hybrid.cli.site import _card
-from tests.support.bundles import MACHINE_ID, ABox, BundleForge, refused
+from tests.support.bundles import MACHINE_ID, PASSPHRASE, ABox, BundleForge, refused
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -127,3 +138,80 @@ def test_metadata_that_the_disk_lost(forge: BundleForge) -> None:
     assert "again" in caught.value.todo
     box.install(second)
     assert box.standing().expiry().verdict == "valid"
+
+
+def a_request(forge: BundleForge) -> dict[str, Any]:
+    """Return the request, as plain data, for a root that brings one more custodian."""
+    people = [*forge.custodians, make_keys(forge.folder / "con", "con", "release", PASSPHRASE)]
+    forge.repository.replace_custodians(people, forge.clock.now)
+    asked: dict[str, Any] = json.loads(canonical(request_of(forge.repository)))
+    return asked
+
+
+def test_a_request_that_takes_a_role_from_somebody_says_so(forge: BundleForge) -> None:
+    """Headquarters' files, edited by hand, let a custodian sign a role no more, with one family: it is said."""
+    asked = a_request(forge)
+    root = asked["roles"][0]["signed"]
+    gone = next(one for one in root["roles"]["timestamp"]["keyids"]
+                if root["keys"][one]["custodian"] == "ada" and root["keys"][one]["family"] == "ml-dsa")  # fmt: skip
+    root["roles"]["timestamp"]["keyids"].remove(gone)
+    root["consistent_snapshot"] = not root["consistent_snapshot"]
+    said = summary(request_from(canonical(asked), "request"))[0][3].splitlines()
+    assert "custodian con (release) is new" in said
+    assert "role timestamp: ada (ml-dsa) signs it no more" in said
+    assert any(line.startswith("consistent_snapshot") for line in said)
+
+
+BENT: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no key": lambda root: root["keys"].update({next(iter(root["keys"])): "\x1b[31m"}),
+    "another key under its id": lambda root: root["keys"].update(
+        zip(list(root["keys"])[:2], list(root["keys"].values())[1::-1], strict=True)
+    ),
+    "a version that is none": lambda root: root.update(version={}),
+    "a quorum that is none": lambda root: root.update(quorum=0),
+    "no time of issue": lambda root: root.update(issued="0000-00-00T00:00:00Z"),
+    "a key that is not there": lambda root: root["roles"]["root"]["keyids"].append("0" * 64),
+}
+
+
+@pytest.mark.parametrize("name", BENT)
+def test_a_request_that_no_box_would_accept(forge: BundleForge, name: str) -> None:
+    """What ended in a fault, or was signed and then refused by every box, is refused before it is signed."""
+    asked = a_request(forge)
+    BENT[name](asked["roles"][0]["signed"])
+    with pytest.raises(InputError, match="REQUEST"):
+        request_from(canonical(asked), "request")
+
+
+def test_a_request_with_a_role_twice(forge: BundleForge) -> None:
+    asked = a_request(forge)
+    asked["roles"].append(asked["roles"][0])
+    with pytest.raises(InputError, match="twice"):
+        request_from(canonical(asked), "request")
+
+
+def test_a_request_from_a_time_to_come(forge: BundleForge) -> None:
+    """A box never goes back behind a signed time, so a year ahead ends what serves: the custodian's clock objects."""
+    asked = a_request(forge)
+    asked["roles"][0]["signed"]["issued"] = stamp(forge.clock.now + timedelta(days=300))
+    request = request_from(canonical(asked), "request")
+    assert any("still to come" in line for line in doubts(request, None, forge.clock.now))
+    assert not doubts(request, None, forge.clock.now + timedelta(days=300))
+
+
+def test_a_site_plan_from_a_time_to_come(forge: BundleForge) -> None:
+    """Custodians sign a site plan by its digest: a time in it that they never saw does not move a box's floor."""
+    forge.box()
+    root = forge.repository.roots()[0].read_bytes()
+    with Medium(forge.build()) as medium:
+        found = verify(medium, Trust(root, "production", forge.clock.now))
+    trusted = TrustedBundles(root, now=forge.clock.now, environment="production")
+    assert _issued(trusted, found.plan) == forge.clock.now
+    later = found.plan.model_copy(update={"issued": stamp(forge.clock.now + timedelta(seconds=1))})
+    with pytest.raises(TrustError, match="ISSUED"):
+        _issued(trusted, later)
+
+
+def test_a_name_that_a_terminal_would_obey() -> None:
+    """A file on a stick was named so that the terminal wiped the error and showed another line."""
+    assert printable("\x1b[2K\u202ea\r\u00e9 verified\n") == "\\x1b[2K\\u202ea\\r\u00e9 verified\n"

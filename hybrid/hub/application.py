@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
@@ -45,6 +46,7 @@ class Application:
         Raises:
             TimeoutError: the box takes nothing any more. BundleError: the medium cannot be read.
         """
+        send = _patient(send, scope[ENTRANCE].stuck_s)
         status, headers = self._refusal(scope)
         if status:
             await _brief(send, status, headers)
@@ -74,13 +76,19 @@ class Application:
         headers: Headers = [(b"content-length", b"%d" % (size - (start or 0)))]
         if start is not None:
             headers.append((b"content-range", b"bytes %d-%d/%d" % (start, size - 1, size)))
-        entrance, where = scope[ENTRANCE], scope["client"][0] if scope["client"] else ""
         await send({"type": "http.response.start", "status": 200 if start is None else 206, "headers": headers})
-        await self._stream(send, entrance, name, start or 0, where if where in self.sent or
-                           len(self.sent) < MOST_COUNTED else "others")  # fmt: skip
+        await self._stream(send, scope[ENTRANCE], name, start or 0, self._whom(scope))
+
+    def _whom(self, scope: Any) -> str:
+        """Return under which address is counted what is sent: the first of them by their own, the rest together."""
+        address = scope["client"][0] if scope["client"] else ""
+        return address if address in self.sent or len(self.sent) < MOST_COUNTED else "others"
 
     async def _stream(self, send: Any, entrance: Entrance, name: str, start: int, where: str) -> None:
         left = self._offered.blobs[name] - start
+        if not left:
+            await send({"type": "http.response.body"})
+            return
         with contextlib.closing(await self._read(self._offered.open, name, start)) as file:
             while left and not entrance.gone():
                 piece = await self._read(file.read, min(self._pace.piece, left))
@@ -88,8 +96,7 @@ class Application:
                     self._break(BundleError("MEDIUM-READ", f"{name} ends early", advice="push the medium in again"))
                 left -= len(piece)
                 await self._pace.keep(len(piece))
-                async with asyncio.timeout(entrance.stuck_s):
-                    await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
+                await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
                 self.sent[where] += len(piece)
 
     async def _read(self, act: Any, *arguments: Any) -> Any:
@@ -103,6 +110,16 @@ class Application:
         self.error = error
         self.broken.set()
         raise error
+
+
+def _patient(send: Any, seconds: float) -> Callable[[Any], Awaitable[None]]:
+    """Return `send` that waits `seconds` for a box to take what was sent before, and no longer."""
+
+    async def sending(message: Any) -> None:
+        async with asyncio.timeout(seconds):
+            await send(message)
+
+    return sending
 
 
 def _name(path: bytes) -> str:

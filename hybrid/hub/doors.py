@@ -165,7 +165,14 @@ class HubProtocol(PeerProtocol):
 
     def _watch(self) -> None:
         self._unwatch()
-        self._alarm = self.loop.call_later(self._doors.idle_s, self.transport.abort)
+        self._alarm = self.loop.call_later(self._doors.idle_s, self._idle, self.transport.get_write_buffer_size())
+
+    def _idle(self, before: int) -> None:
+        """Hang up, unless what was sent last is still being taken."""
+        if 0 < self.transport.get_write_buffer_size() < before:
+            self._watch()
+        else:
+            self.transport.abort()
 
     def _unwatch(self) -> None:
         if self._alarm:

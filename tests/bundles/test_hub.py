@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from bundles.carrier import Address
 from bundles.errors import BundleError, GateError, LinkError, MediumError, TrustError
@@ -32,6 +33,7 @@ from bundles.medium import Medium
 from bundles.packing import CLUSTER, pack, split
 from bundles.release import open_release
 from bundles.verification import verify
+from hybrid.cli import app
 from hybrid.errors import EvidenceError, InputError
 from hybrid.hub.calling import as_box, place_of
 from hybrid.hub.doors import Doors
@@ -471,6 +473,36 @@ def test_a_box_that_takes_nothing(box: ABox, tmp_path: Path, published: Publishe
         assert hub.sent() < 30_000_000
 
 
+def test_a_box_that_takes_its_time(box: ABox, published: Published) -> None:
+    """It reads slowly what was sent last, longer than a connection may be idle: it gets all of it."""
+    large = published.forge.folder / "slowly.bin"
+    large.write_bytes(bytes(1_500_000))
+    cargo = published.forge.cargo()
+    bundle = published.forge.build(replace(cargo, files={**cargo.files, "models/large/w8/large.bin": large}))
+    blob = max(blobs(bundle), key=lambda path: path.stat().st_size)
+    with a_hub(box, bundle, doors=Doors(idle_s=0.4), narrow=True) as hub, socket.socket() as link:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        link.connect((hub.address.host, hub.address.port))
+        link.sendall(b"GET /blobs/sha256/%b HTTP/1.1\r\nHost: x\r\n\r\n" % blob.name.encode())
+        taken = 0
+        with suppress(ConnectionError):
+            while piece := link.recv(20_000):
+                taken += len(piece)
+                time.sleep(0.01)
+    assert taken > 1_500_000
+
+
+def test_an_empty_file(box: ABox, published: Published) -> None:
+    """A file of no bytes is a file."""
+    empty = published.forge.folder / "empty.bin"
+    empty.touch()
+    cargo = published.forge.cargo()
+    bundle = published.forge.build(replace(cargo, files={**cargo.files, "models/large/w8/empty.bin": empty}))
+    with a_hub(box, bundle) as hub:
+        blob = min(blobs(bundle), key=lambda path: path.stat().st_size)
+        assert asked(hub, f"/blobs/sha256/{blob.name}".encode())[::2] == (200, b"")
+
+
 def test_the_rate_is_kept(box: ABox, other: ABox, bundle: Path) -> None:
     """Two hundred kilobytes at a hundred a second take two seconds, however fast the network is."""
     size = sum(path.stat().st_size for path in blobs(bundle))
@@ -547,3 +579,18 @@ def test_root_lets_go_where_it_can(tmp_path: Path, mode: int) -> None:
     else:
         assert done.stdout.splitlines()[0].startswith("False 0 0")
         assert "reads what" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--listen", ""], ["--listen", ":8480"], ["--listen", "h:x"], ["--listen", "h:70000"], ["--listen", "[]:1"],
+        ["--listen", "h:"], ["--listen", "h", "--rate", "5kB"], ["--listen", "h", "--rate", "fast"],
+    ],
+)  # fmt: skip
+def test_a_command_that_says_too_little(box: ABox, bundle: Path, words: list[str]) -> None:
+    """Wrong words are said before the medium is looked at."""
+    done = CliRunner().invoke(app, ["site", "hub", str(bundle), "--root", str(box.root), *words])
+    assert isinstance(done.exception, InputError), done.output
+    assert done.exception.exit_code == 2
+    assert done.exception.advice

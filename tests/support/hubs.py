@@ -55,9 +55,19 @@ class AHub:
 
 @contextmanager
 def a_hub(
-    box: ABox, bundle: Path, *, tls: bool = False, rate: float | None = None, doors: Doors | None = None, port: int = 0
+    box: ABox,
+    bundle: Path,
+    *,
+    tls: bool = False,
+    rate: float | None = None,
+    doors: Doors | None = None,
+    port: int = 0,
+    narrow: bool = False,
 ) -> Iterator[AHub]:
-    """Run a hub at `box` that offers `bundle`, verified as the command does; plain HTTP unless `tls`."""
+    """Run a hub at `box` that offers `bundle`, verified as the command does; plain HTTP unless `tls`.
+
+    `narrow` leaves the kernel next to no room for what was sent and not yet taken.
+    """
     here = box.standing()
     with Medium(bundle) as medium:
         verified = verify(medium, here.trust())
@@ -67,6 +77,8 @@ def a_hub(
         application = Application(offered, guests.digests if tls else None, rate=rate)
         context = guests.context(here.box.identity) if tls else None
         bound = listen("127.0.0.1", port)
+        if narrow:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
         address = Address("127.0.0.1", bound.getsockname()[1], patience_s=PATIENCE_S)
         with contextlib.closing(bound), _in_a_thread(application, bound, context, doors or Doors()):
             yield AHub(address, application, offered.files | {OFFER_NAME: 0})

@@ -18,7 +18,7 @@ from tests.support.power import Recording, laid, plainest, record
 from tests.support.power_disk import seen
 from tests.support.power_replay import UnknownCallError
 from tests.support.power_scene import Scene, Settled
-from tests.support.power_scenes import first_install
+from tests.support.power_scenes import first_install, update
 
 pytestmark = pytest.mark.debian("strace")
 
@@ -62,6 +62,22 @@ def test_a_missing_sync_is_noticed(
     said = noticed(scene, recording, whole, tmp_path / "cut")
     print(said)
     assert said
+
+
+def test_each_single_sync_of_an_update_is_noticed(forge: BundleForge, tmp_path: Path) -> None:
+    """One sync alone is left out, of a file or a folder that nobody syncs again later: the update is lost in part."""
+    scene = update(forge)
+    whole = completed(scene, tmp_path / "whole")
+    world = laid(seen(scene.world), tmp_path / "recorded")
+    recording = record(world, scene.work(world))
+    syncs = recording.disk.syncs
+    last = [
+        step for number, (step, node) in enumerate(syncs) if node and node not in {n for _, n in syncs[number + 1 :]}
+    ]
+    assert len(last) > 15
+    for step in last:
+        bent = Recording(recording.disk.without([step]), recording.calls)
+        assert noticed(scene, bent, whole, tmp_path / "cut"), recording.disk.steps[step - 1 : step + 1]
 
 
 def everything(place: Path) -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import load_pem_x509_certificate
 
-from bundles.document import read
+from bundles.document import canonical, read
 from bundles.enrolment import check_request, enrol
 from bundles.errors import GateError, StateError
 from bundles.install import clean, keep_time, roll_back
@@ -191,11 +191,11 @@ def _signing(stage: Stage, count: int) -> Scene:
         assert judge(kept, keys, None).findings == ()
         remembered = state.receipt.counter if state.receipt else 0
         assert count - 1 <= remembered <= len(kept)
-        carried = len(list((box.root.parent / "stick").glob("*.json")))
-        assert carried <= len(kept)
-        if remembered >= count and remembered == len(kept) == carried:
+        carried = [file.read_bytes() for file in (box.root.parent / "stick").glob("*.json")]
+        assert {*carried} <= {canonical(one) for one in kept}
+        if remembered >= count and remembered == len(kept) == len(carried):
             return "new"
-        return f"{len(kept)} signed, {remembered} remembered, {carried} carried"
+        return f"{len(kept)} signed, {remembered} remembered, {len(carried)} carried"
 
     return stage.scene(act, holds, same=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from bundles.carried import carried
 from bundles.document import canonical, read
 from bundles.enrolment import check_request, fingerprint, grouped
 from bundles.errors import TrustError
@@ -19,7 +20,7 @@ def admit(repository: Repository, file: Path, fingerprints: Iterable[str], *, ke
     Raises:
         TrustError: the request does not hold, is of another environment, or nobody confirmed its fingerprint.
     """
-    request = read(EnrolmentRequest, file.read_bytes(), what=str(file))
+    request = carried(EnrolmentRequest, file)
     check_request(request)
     own = fingerprint(request)
     if own not in {"".join(given.lower().split()) for given in fingerprints}:

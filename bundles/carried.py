@@ -17,6 +17,16 @@ def carried(noun: type[N], path: Path, *, cap: int = DOCUMENT_CAP) -> N:
         MediumError: a link, a pipe or a device, more than `cap` bytes, or not strictly that noun.
         FileNotFoundError: nothing is there.
     """
+    return read(noun, carried_bytes(path, cap), what=path.name, cap=cap)
+
+
+def carried_bytes(path: Path, cap: int) -> bytes:
+    """Return what stands in the file at `path`, at most one byte more than `cap`.
+
+    Raises:
+        MediumError: a link, a pipe or a device.
+        FileNotFoundError: nothing is there.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -26,7 +36,7 @@ def carried(noun: type[N], path: Path, *, cap: int = DOCUMENT_CAP) -> N:
     with open(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise _no_file(path, "no regular file")
-        return read(noun, file.read(cap + 1), what=path.name, cap=cap)
+        return file.read(cap + 1)
 
 
 def _no_file(path: Path, why: str) -> MediumError:

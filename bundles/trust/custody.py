@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from bundles.document import Noun, canonical, read
+from bundles.carried import carried
+from bundles.document import Noun, canonical
 from bundles.errors import InputError
 from bundles.store import write_durably
 from bundles.trust.keys import DUTIES, FAMILIES, NAME, Duty, Environment, key_id
@@ -129,7 +130,7 @@ def load_custodian(path: Path) -> Custodian:
         MediumError: not such a record.
     """
     file = path / PUBLIC_FILE if path.is_dir() else path
-    return read(Custodian, file.read_bytes(), what=str(file))
+    return carried(Custodian, file)
 
 
 def families(folder: Path) -> dict[str, bool]:

@@ -88,13 +88,12 @@ def recover(
 
 def kind_of(file: Path) -> str:
     """Return the kind that a document says it is; empty when it is no strict JSON object."""
+    from bundles.carried import carried_bytes
     from bundles.document import DOCUMENT_CAP, parse
     from bundles.errors import BundleError
 
-    with file.open("rb") as source:
-        data = source.read(DOCUMENT_CAP + 1)
     try:
-        return str(parse(data, what=str(file)).get("kind", ""))
+        return str(parse(carried_bytes(file, DOCUMENT_CAP), what=str(file)).get("kind", ""))
     except BundleError:
         return ""
 

@@ -58,11 +58,11 @@ def sign_here(repository: Repository, keys: Path | None, passphrase: Path | None
 
 
 def _add_signatures(repository: Repository, files: list[Path]) -> None:
-    from bundles.document import read
-    from bundles.trust.signing import Signatures, accept
+    from bundles.carried import carried
+    from bundles.trust.signing import REQUEST_CAP, Signatures, accept
 
     for file in files:
-        accept(repository, read(Signatures, file.read_bytes(), what=str(file)))
+        accept(repository, carried(Signatures, file, cap=REQUEST_CAP))
 
 
 def _write_request(repository: Repository, file: Path, dry_run: bool, output: Output) -> None:
@@ -103,14 +103,15 @@ def _sign_request(
     file: Path, keys: Path | None, to: Path | None, yes: bool, again: bool, secrets: tuple[Path | None, Path | None],
     dry_run: bool, output: Output,
 ) -> None:  # fmt: skip
+    from bundles.carried import carried_bytes
     from bundles.document import canonical, digest, plain
     from bundles.store import write_durably
     from bundles.trust.custody import load_custodian
     from bundles.trust.ledger import load_ledger, note, require_own
-    from bundles.trust.signing import answer, request_from
+    from bundles.trust.signing import REQUEST_CAP, answer, request_from
     from hybrid.errors import InputError
 
-    data = file.read_bytes()
+    data = carried_bytes(file, REQUEST_CAP)
     request = request_from(data, str(file))
     if output is Output.text:
         _show(request, digest(data))

@@ -6,24 +6,28 @@ import json
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bundles import release
+from bundles.admission import admit
+from bundles.carried import carried
 from bundles.document import canonical, parse, stamp
 from bundles.errors import InputError, MediumError, StateError, TrustError
 from bundles.layout import Box
 from bundles.medium import Medium
 from bundles.receipt import carry, folder_of, issue
 from bundles.recovery.obeying import challenge, damaged
-from bundles.trust.custody import make_keys
+from bundles.trust.custody import load_custodian, make_keys
 from bundles.trust.ledger import doubts
 from bundles.trust.metadata import TrustedBundles
-from bundles.trust.signing import request_from, request_of, summary
+from bundles.trust.signing import Signatures, request_from, request_of, summary
 from bundles.verification import Trust, _issued, verify
 from hybrid.cli.console import printable
+from hybrid.cli.orders import kind_of
 from hybrid.cli.site import _card
 from tests.support.bundles import MACHINE_ID, PASSPHRASE, ABox, BundleForge, refused
 
@@ -215,3 +219,20 @@ def test_a_site_plan_from_a_time_to_come(forge: BundleForge) -> None:
 def test_a_name_that_a_terminal_would_obey() -> None:
     """A file on a stick was named so that the terminal wiped the error and showed another line."""
     assert printable("\x1b[2K\u202ea\r\u00e9 verified\n") == "\\x1b[2K\\u202ea\\r\u00e9 verified\n"
+
+
+def test_what_comes_home_on_a_stick_is_a_file(forge: BundleForge, tmp_path: Path) -> None:
+    """A pipe under the name of a request, of signatures or of a public key kept headquarters waiting for ever."""
+    pipe, endless = tmp_path / "pipe", tmp_path / "endless"
+    os.mkfifo(pipe)
+    endless.touch()
+    os.truncate(endless, 2**40)
+    for file in (pipe, endless):
+        for read_it in (
+            load_custodian,
+            partial(admit, forge.repository, fingerprints=[]),
+            partial(carried, Signatures),
+        ):
+            with pytest.raises(MediumError, match="DOCUMENT"):
+                read_it(file)
+        assert not kind_of(file)

@@ -3,6 +3,7 @@ killed before any call. The box is wholly old or wholly new, nothing falls, and 
 
 from __future__ import annotations
 
+import random
 import re
 import signal
 from collections import Counter
@@ -17,10 +18,11 @@ from tests.support.power import SOAK, Lost, Recording, laid, plainest, record, s
 from tests.support.power_calls import REFUSED, failed, killed
 from tests.support.power_disk import Image, seen
 from tests.support.power_scene import Scene, Settled, settled
-from tests.support.power_scenes import SCENES
+from tests.support.power_scenes import SCENES, receipt, update
 
 pytestmark = pytest.mark.debian("strace")
 DISKS, LAST, KILLS, ERRORS, AGAIN = (None, None, None, None, None) if SOAK else (8, 2, 3, 2, 2)
+WALKS, CUTS = (25, 6) if SOAK else (1, 4)
 FULL = ("open", "openat", "write", "mkdir", "symlink", "rename")
 """What fails when the disk is full; whatever else is called fails because the disk does."""
 
@@ -30,7 +32,7 @@ def forge(tmp_path: Path) -> BundleForge:
     return BundleForge(tmp_path, people={**PEOPLE, **RECOVERY})
 
 
-@pytest.fixture(params=SCENES, ids=lambda scene: scene.__name__)
+@pytest.fixture(params=SCENES, ids=lambda one: one.__name__)
 def scene(request: pytest.FixtureRequest, forge: BundleForge) -> Scene:
     made: Scene = request.param(forge)
     return made
@@ -104,6 +106,27 @@ def test_killed_before_each_call_that_changes_the_disk(scene: Scene, tmp_path: P
         assert names(seen(world)) == names(recording.disk.killed(cut).live)
         found[goes_on(scene, world, whole)] += 1
     print(f"{found.total()} kills before {len(recording.calls)} calls: {dict(found)}")
+
+
+@pytest.mark.parametrize("scene", SCENES if SOAK else (update, receipt), ids=lambda one: one.__name__, indirect=True)
+def test_one_cut_after_another(scene: Scene, tmp_path: Path) -> None:
+    """On a bad day every run is cut, some by a kill that leaves the page cache and some by the power: drawn by seed."""
+    whole = completed(scene, tmp_path / "whole")
+    for seed in range(WALKS):
+        draw, disk, said = random.Random(seed), None, [f"seed {seed}"]
+        world = laid(seen(scene.world), tmp_path / "cut")
+        for _ in range(CUTS):
+            start = len(disk.steps) if disk else 0
+            recording = record(world, scene.work(world), disk)
+            cut = draw.randint(start, len(recording.disk.steps))
+            killed_only = draw.random() < 0.5
+            lost = draw.choice(list(recording.at(cut)))
+            disk = recording.disk.killed(cut) if killed_only else None
+            world = laid(disk.live if disk else lost.image, tmp_path / "cut")
+            said.append(f"killed at {cut}" if disk else lost.said)
+            assert scene.holds(scene.box(world)), said
+        goes_on(scene, world, whole)
+    print(f"{WALKS} times {CUTS} cuts, one after another")
 
 
 def test_an_error_at_each_call_that_changes_the_disk(scene: Scene, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -31,6 +31,7 @@ from bundles.document import canonical, digest, plain, read, stamp, unstamp
 from bundles.errors import GateError, StateError, TrustError
 from bundles.gate import Machine
 from bundles.layout import Box
+from bundles.lock import locked
 from bundles.nouns import Enrolment, EnrolmentRequest, PlanKey, SiteRecord, Use
 from bundles.seed import Seed
 from bundles.store import make_folders, write_durably
@@ -78,9 +79,7 @@ def enrol(
         GateError: the box is enrolled already.
         TrustError: the seed is not the one on the card, its root does not meet its own quorum, or it is a demo's.
     """
-    if box.enrolment.exists():
-        raise GateError("ENROLLED", "this box is enrolled already", advice="hybrid site status",
-                        safe="its identity stays as it is")  # fmt: skip
+    _require_nobody(box)
     confirm(seed, card)
     site = seed.site
     floor = first_floor(reading, unstamp(site.issued, what="site record"))
@@ -98,12 +97,20 @@ def enrol(
     )  # fmt: skip
     state = State(box_id=site.box_id, machine=machine_id, sequence=0, versions={"root": trusted.root.version},
                   digests=dict(trusted.digests), floor=floor, clock_suspect=time.suspect)  # fmt: skip
-    request = _make_identity(box, site, time.now)
-    write_durably(box.trusted_root, seed.root)
-    StateCopies(box).save(state)
-    os.sync()  # folders that a cut enrolment made were found, and nobody knows whether they are on the disk
-    write_durably(box.enrolment, canonical(record))
+    with locked(box):  # two enrolments at once left the keys of one and the request of the other
+        _require_nobody(box)
+        request = _make_identity(box, site, time.now)
+        write_durably(box.trusted_root, seed.root)
+        StateCopies(box).save(state)
+        os.sync()  # folders that a cut enrolment made were found, and nobody knows whether they are on the disk
+        write_durably(box.enrolment, canonical(record))
     return Enrolled(record, request, fingerprint(request), time.suspect)
+
+
+def _require_nobody(box: Box) -> None:
+    if box.enrolment.exists():
+        raise GateError("ENROLLED", "this box is enrolled already", advice="hybrid site status",
+                        safe="its identity stays as it is")  # fmt: skip
 
 
 def load_enrolment(box: Box) -> Enrolment:
@@ -137,7 +144,7 @@ def check_request(request: EnrolmentRequest) -> None:
     if set(uses) != {"passport", "tls", "log", "receipt"} or len(request.keys) != 4:
         raise TrustError("REQUEST", "the request does not hold the four keys of a box", advice="enrol the box again")
     for key in request.keys:
-        if key.site != request.site or key.keyid != _key_id(key.public_key.encode(), key.use):
+        if key.site != request.site or key.keyid != _known_id(key):
             raise TrustError("REQUEST", f"the {key.use} key of the request is not what it says", advice="enrol again")
     body = canonical({**plain(request), "signature": ""})
     public = load_pem_public_key(uses["receipt"].public_key.encode())
@@ -190,6 +197,14 @@ def _key_id(pem: bytes, use: Use) -> str:
     if use == "tls":
         return digest(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))
     return key_id(load_pem_public_key(pem))
+
+
+def _known_id(key: PlanKey) -> str | None:
+    """Return the id of a key that came from elsewhere; None when its PEM holds none."""
+    try:
+        return _key_id(key.public_key.encode(), key.use)
+    except (ValueError, UnsupportedAlgorithm):
+        return None
 
 
 def key_id(public: PublicKeyTypes) -> str:

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from bundles.carried import carried
 from bundles.document import Noun, canonical
-from bundles.errors import InputError
+from bundles.errors import InputError, MediumError
 from bundles.store import write_durably
-from bundles.trust.keys import DUTIES, FAMILIES, NAME, Duty, Environment, key_id
+from bundles.trust.keys import DUTIES, FAMILIES, NAME, Duty, Environment, custodian_key, key_id
 from bundles.trust.profile import PROFILES, ProfileName
 from bundles.trust.stock import CryptoSigner, Signer, SSlibKey
 from bundles.trust.token import Pin, TokenSigner, load_token_key, make_token_key, offers, token_file
@@ -128,9 +128,17 @@ def load_custodian(path: Path) -> Custodian:
 
     Raises:
         MediumError: not such a record.
+        TrustError: its keys are not what they say.
     """
     file = path / PUBLIC_FILE if path.is_dir() else path
-    return carried(Custodian, file)
+    found = carried(Custodian, file)
+    try:
+        for key in found.tuf_keys():
+            custodian_key(key)
+    except (KeyError, ValueError) as error:
+        raise MediumError("DOCUMENT", f"{file}: no key of ours: {error}",
+                          advice="fetch it again from the custodian") from None  # fmt: skip
+    return found
 
 
 def families(folder: Path) -> dict[str, bool]:

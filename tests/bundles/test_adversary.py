@@ -16,8 +16,10 @@ from bundles import release
 from bundles.admission import admit
 from bundles.carried import carried
 from bundles.document import canonical, parse, stamp
-from bundles.errors import InputError, MediumError, StateError, TrustError
+from bundles.enrolment import check_request
+from bundles.errors import BundleError, GateError, InputError, MediumError, StateError, TrustError
 from bundles.layout import Box
+from bundles.lock import locked
 from bundles.medium import Medium
 from bundles.receipt import carry, folder_of, issue
 from bundles.recovery.obeying import challenge, damaged
@@ -236,3 +238,32 @@ def test_what_comes_home_on_a_stick_is_a_file(forge: BundleForge, tmp_path: Path
             with pytest.raises(MediumError, match="DOCUMENT"):
                 read_it(file)
         assert not kind_of(file)
+
+
+def test_a_public_record_with_no_key_of_ours(forge: BundleForge, tmp_path: Path) -> None:
+    """A custodian's record with a scheme that nobody knows, or an empty key, ended in a fault at headquarters."""
+    honest = json.loads((forge.folder / "keys" / "ada" / "public.json").read_bytes())
+    for name, value in {"scheme": "\u202e", "keytype": "rsa", "keyval": {"public": ""}}.items():
+        bent = {**honest, "keys": [{**honest["keys"][0], name: value}, honest["keys"][1]]}
+        (tmp_path / "public.json").write_bytes(canonical(bent))
+        with pytest.raises(BundleError):
+            load_custodian(tmp_path)
+
+
+def test_an_enrolment_request_whose_key_is_none(forge: BundleForge) -> None:
+    box = forge.box()
+    assert box.enrolled is not None
+    honest = box.enrolled.request
+    keys = tuple(key.model_copy(update={"public_key": "-----BEGIN"}) for key in honest.keys)
+    with pytest.raises(TrustError, match="REQUEST"):
+        check_request(honest.model_copy(update={"keys": keys}))
+
+
+def test_two_enrolments_at_once(forge: BundleForge) -> None:
+    """The second came while the first made its keys: one box of two people, which never signed a valid receipt."""
+    seed, card = forge.seed()
+    box = ABox(forge.folder / "box-of-two", forge.clock)
+    with locked(Box(box.root)), pytest.raises(GateError, match="BUSY"):
+        box.enrol(seed, card)
+    assert not Box(box.root).identity.exists()
+    assert box.enrol(seed, card).enrolled is not None

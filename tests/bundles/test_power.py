@@ -6,13 +6,16 @@ from __future__ import annotations
 import random
 import re
 import signal
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bundles.layout import Box
 from bundles.store import sweep
+from tests.bundles.conftest import MEMORY
 from tests.support.bundles import PEOPLE, RECOVERY, BundleForge
 from tests.support.power import SOAK, Lost, Recording, laid, plainest, record, some
 from tests.support.power_calls import REFUSED, failed, killed
@@ -27,15 +30,23 @@ FULL = ("open", "openat", "write", "mkdir", "symlink", "rename")
 """What fails when the disk is full; whatever else is called fails because the disk does."""
 
 
-@pytest.fixture
-def forge(tmp_path: Path) -> BundleForge:
-    return BundleForge(tmp_path, people={**PEOPLE, **RECOVERY})
+@pytest.fixture(params=SCENES, ids=lambda one: one.__name__, scope="module")
+def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
+    with tempfile.TemporaryDirectory(dir=MEMORY, prefix="power-") as folder:
+        yield request.param(BundleForge(Path(folder), people={**PEOPLE, **RECOVERY}))
 
 
-@pytest.fixture(params=SCENES, ids=lambda one: one.__name__)
-def scene(request: pytest.FixtureRequest, forge: BundleForge) -> Scene:
-    made: Scene = request.param(forge)
-    return made
+@pytest.fixture(scope="module")
+def whole(scene: Scene) -> Settled:
+    """Return what the change comes to when nobody cuts it."""
+    return completed(scene, scene.world.with_name("whole"))
+
+
+@pytest.fixture(scope="module")
+def recording(scene: Scene, whole: Settled) -> Recording:
+    """Return the steps in which the change is made, by a process that has loaded what it needs."""
+    world = laid(seen(scene.world), scene.world.with_name("recorded"))
+    return record(world, scene.work(world))
 
 
 def completed(scene: Scene, place: Path) -> Settled:
@@ -79,26 +90,19 @@ def stays(scene: Scene, lost: Lost, place: Path, whole: Settled, before: str = "
     assert not missing, f"{before}{lost.said}: not as it was: {missing}"
 
 
-def made(scene: Scene, tmp_path: Path) -> tuple[Settled, Recording]:
-    """Return what the change comes to, and the steps in which it was made."""
-    whole = completed(scene, tmp_path / "whole")
-    world = laid(seen(scene.world), tmp_path / "recorded")
-    return whole, record(world, scene.work(world))
-
-
-def test_what_was_not_synced_is_lost(scene: Scene, tmp_path: Path) -> None:
+def test_what_was_not_synced_is_lost(scene: Scene, whole: Settled, recording: Recording, tmp_path: Path) -> None:
     """At every step the power fails, and of what was not fsynced the disk holds nothing, all, or any part; and once
     the change is made, nothing of it can be lost any more."""
-    whole, recording = made(scene, tmp_path)
     found = Counter(cut_at(scene, lost, tmp_path / "cut", whole) for lost in recording.lost(DISKS))
     for lost in list(recording.at(len(recording.calls)))[:LAST]:
         stays(scene, lost, tmp_path / "cut", whole)
     print(f"{found.total()} disks after power cuts at {len(recording.calls) + 1} points: {dict(found)}")
 
 
-def test_killed_before_each_call_that_changes_the_disk(scene: Scene, tmp_path: Path) -> None:
+def test_killed_before_each_call_that_changes_the_disk(
+    scene: Scene, whole: Settled, recording: Recording, tmp_path: Path
+) -> None:
     """kill -9 before any call that writes, syncs, names, links or removes; what the page cache holds is still there."""
-    whole, recording = made(scene, tmp_path)
     found: Counter[str] = Counter()
     for cut in some(len(recording.calls), KILLS):
         world = laid(seen(scene.world), tmp_path / "killed")
@@ -109,19 +113,18 @@ def test_killed_before_each_call_that_changes_the_disk(scene: Scene, tmp_path: P
 
 
 @pytest.mark.parametrize("scene", SCENES if SOAK else (update, receipt), ids=lambda one: one.__name__, indirect=True)
-def test_one_cut_after_another(scene: Scene, tmp_path: Path) -> None:
+def test_one_cut_after_another(scene: Scene, whole: Settled, tmp_path: Path) -> None:
     """On a bad day every run is cut, some by a kill that leaves the page cache and some by the power: drawn by seed."""
-    whole = completed(scene, tmp_path / "whole")
     for seed in range(WALKS):
         draw, disk, said = random.Random(seed), None, [f"seed {seed}"]
         world = laid(seen(scene.world), tmp_path / "cut")
         for _ in range(CUTS):
             start = len(disk.steps) if disk else 0
-            recording = record(world, scene.work(world), disk)
-            cut = draw.randint(start, len(recording.disk.steps))
+            run = record(world, scene.work(world), disk)
+            cut = draw.randint(start, len(run.disk.steps))
             killed_only = draw.random() < 0.5
-            lost = draw.choice(list(recording.at(cut)))
-            disk = recording.disk.killed(cut) if killed_only else None
+            lost = draw.choice(list(run.at(cut)))
+            disk = run.disk.killed(cut) if killed_only else None
             world = laid(disk.live if disk else lost.image, tmp_path / "cut")
             said.append(f"killed at {cut}" if disk else lost.said)
             assert scene.holds(scene.box(world)), said
@@ -129,9 +132,10 @@ def test_one_cut_after_another(scene: Scene, tmp_path: Path) -> None:
     print(f"{WALKS} times {CUTS} cuts, one after another")
 
 
-def test_an_error_at_each_call_that_changes_the_disk(scene: Scene, tmp_path: Path) -> None:
+def test_an_error_at_each_call_that_changes_the_disk(
+    scene: Scene, whole: Settled, recording: Recording, tmp_path: Path
+) -> None:
     """The disk is full, or fails, at any call: that is said, and no temporary file stays; the next run completes."""
-    whole, recording = made(scene, tmp_path)
     found: Counter[str] = Counter()
     calls = [call for call in recording.calls if call.name != "sync"]  # which never fails
     for number in some(len(calls), ERRORS):
@@ -149,10 +153,9 @@ def names(image: Image) -> list[tuple[str, int]]:
     return sorted((re.sub(r"(\.current|)\.\d+(\.part|)$", r"\1\2", name), mode) for name, mode, _ in image.listing())
 
 
-def test_killed_then_completed_then_cut(scene: Scene, tmp_path: Path) -> None:
+def test_killed_then_completed_then_cut(scene: Scene, whole: Settled, recording: Recording, tmp_path: Path) -> None:
     """The process is killed, the change is made again, and then the power fails: what the first run left in the page
     cache only, and the second found there already, is as durable as what the second wrote."""
-    whole, recording = made(scene, tmp_path)
     count = 0
     for cut in some(len(recording.calls), AGAIN):
         disk = recording.disk.killed(cut)

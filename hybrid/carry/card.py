@@ -22,7 +22,7 @@ MARGIN, SQUARE = 56, 120
 TYPED = "     "
 STEPS = (
     "1. At the box, as root, copy the seed off the stick and stay in the copy:",
-    f"{TYPED}cp -r /media/seed /root/seed && cd /root/seed",
+    f"{TYPED}cp -rL /media/seed /root/seed && cd /root/seed",
     f"{TYPED}sha256sum -c --strict --quiet SHA256SUMS && sha256sum SHA256SUMS",
     "2. Compare the 64 characters that it prints with the ones above. All of them.",
     "    Not the same, or any complaint: stop, and telephone. Nothing has run yet.",

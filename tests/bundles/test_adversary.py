@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -21,13 +22,15 @@ from bundles.errors import BundleError, GateError, InputError, MediumError, Stat
 from bundles.layout import Box
 from bundles.lock import locked
 from bundles.medium import Medium
-from bundles.receipt import carry, folder_of, issue
+from bundles.receipt import carry, folder_of, issue, last_kept, read_receipt
 from bundles.recovery.obeying import challenge, damaged
 from bundles.trust.custody import load_custodian, make_keys
 from bundles.trust.ledger import doubts
 from bundles.trust.metadata import TrustedBundles
 from bundles.trust.signing import Signatures, request_from, request_of, summary
+from bundles.trust.state import LastReceipt
 from bundles.verification import Trust, _issued, verify
+from hybrid.carry.card import STEPS
 from hybrid.cli.console import printable
 from hybrid.cli.orders import kind_of
 from hybrid.cli.site import _card
@@ -238,6 +241,10 @@ def test_what_comes_home_on_a_stick_is_a_file(forge: BundleForge, tmp_path: Path
             with pytest.raises(MediumError, match="DOCUMENT"):
                 read_it(file)
         assert not kind_of(file)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(MediumError, match="no regular file"):
+        carried(Signatures, folder)
 
 
 def test_a_public_record_with_no_key_of_ours(forge: BundleForge, tmp_path: Path) -> None:
@@ -267,3 +274,44 @@ def test_two_enrolments_at_once(forge: BundleForge) -> None:
         box.enrol(seed, card)
     assert not Box(box.root).identity.exists()
     assert box.enrol(seed, card).enrolled is not None
+
+
+@pytest.mark.parametrize("name", ["releases/xyz", "releases/\u00b2", None])
+def test_a_current_that_leads_nowhere(forge: BundleForge, name: str | None) -> None:
+    """`current` was no link, or no number: every command ended in a fault, the install that mends it too."""
+    box, _, second = a_box_with_two(forge)
+    current = Box(box.root).current
+    current.unlink()
+    if name is None:
+        current.touch()
+    else:
+        current.symlink_to(name)
+    assert release.current_number(Box(box.root)) is None
+    box.install(second)
+    assert release.open_release(box.root).number == 2
+
+
+def test_receipts_that_the_disk_lost(forge: BundleForge, tmp_path: Path) -> None:
+    """A zeroed receipt stopped every receipt and every recovery; its counter is not used again, and it is missed."""
+    box, _, _ = a_box_with_two(forge)
+    first = folder_of(Box(box.root)) / "00000001.json"
+    whole = read_receipt(first.read_bytes(), what="first")
+    issue(box.standing())
+    zero(issued := first.with_name("00000002.json"))
+    (first.parent / "zzz.json").touch()
+    assert last_kept(Box(box.root), None) == LastReceipt(counter=2, digest=whole.digest)
+    assert issue(box.standing()).counter == 3
+    assert [path.name[-10:] for path in carry(Box(box.root), tmp_path / "stick")] == ["00001.json", "00003.json"]
+    assert issued.stat().st_size == 0
+
+
+def test_a_seed_that_is_links_to_the_stick(tmp_path: Path) -> None:
+    """The copy was links back to the stick, which showed one INSTALL.sh to the sums and another to the shell."""
+    stick, copy = tmp_path / "seed", tmp_path / "copy"
+    stick.mkdir()
+    (tmp_path / "hidden").write_text("honest")
+    (stick / "INSTALL.sh").symlink_to(tmp_path / "hidden")
+    typed = STEPS[1].replace("/media/seed", str(stick)).replace("/root/seed", str(copy))
+    subprocess.run(["sh", "-c", typed], check=True)
+    (tmp_path / "hidden").write_text("evil")
+    assert (copy / "INSTALL.sh").read_text() == "honest"

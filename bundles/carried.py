@@ -33,9 +33,10 @@ def carried_bytes(path: Path, cap: int) -> bytes:
         raise
     except OSError as error:
         raise _no_file(path, error.strerror or str(error)) from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise _no_file(path, "no regular file")
     with open(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise _no_file(path, "no regular file")
         return file.read(cap + 1)
 
 

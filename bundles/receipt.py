@@ -7,6 +7,7 @@ its disk put back, and that is what headquarters sees.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -153,14 +154,25 @@ def issue(
 
 
 def last_kept(box: Box, known: LastReceipt | None) -> LastReceipt | None:
-    """Return the receipt to continue: `known`, or a later one on the disk that a cut kept from being remembered."""
-    newest = max(folder_of(box).glob("*.json"), default=None)
-    if newest is None:
-        return known
-    found = read_receipt(newest.read_bytes(), what=str(newest))
-    if known and known.counter >= found.counter:
-        return known
-    return LastReceipt(counter=found.counter, digest=found.digest)
+    """Return the receipt to continue: `known`, or a later one on the disk that a cut kept from being remembered.
+
+    One that the disk changed keeps its counter, which is never used again; the next names the last whole one, and
+    headquarters sees the gap.
+    """
+    for file in sorted(_kept(box), reverse=True):
+        counter = int(file.stem)
+        if known and known.counter >= counter:
+            return known
+        for whole in sorted(_kept(box), reverse=True):
+            with suppress(MediumError):
+                return LastReceipt(counter=counter, digest=read_receipt(whole.read_bytes(), what=str(whole)).digest)
+        return LastReceipt(counter=counter, digest=known.digest if known else _NO_KEY)
+    return known
+
+
+def _kept(box: Box) -> list[Path]:
+    """Return the files of the receipts on the box; their names are their counters."""
+    return [file for file in folder_of(box).glob("*.json") if file.stem.isascii() and file.stem.isdigit()]
 
 
 def carry(box: Box, to: Path) -> list[Path]:
@@ -173,8 +185,11 @@ def carry(box: Box, to: Path) -> list[Path]:
         raise MediumError("MEDIUM-SYMLINK", f"{to} is a link", advice="choose a folder: hybrid site receipt --to DIR",
                           safe="the receipts are kept on the box")  # fmt: skip
     made = []
-    for path in sorted(folder_of(box).glob("*.json")):
-        receipt = read_receipt(path.read_bytes(), what=str(path))
+    for path in sorted(_kept(box)):
+        try:
+            receipt = read_receipt(path.read_bytes(), what=str(path))
+        except MediumError:
+            continue  # the disk changed it; the next one shows the gap
         target = to / f"{receipt.box_id}-{receipt.counter:08d}.json"
         if not _lies_there(target, data := path.read_bytes()):
             write_durably(target, data)

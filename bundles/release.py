@@ -61,15 +61,19 @@ Check = Callable[[Release], Sequence[str]]
 
 def numbers(box: Box) -> list[int]:
     """Return the numbers of the releases recorded on this box, rising."""
-    return sorted(int(path.parent.name) for path in box.releases.glob("*/release.json") if path.parent.name.isdigit())
+    return sorted(int(path.parent.name) for path in box.releases.glob("*/release.json") if _is_number(path.parent.name))
 
 
 def current_number(box: Box) -> int | None:
-    """Return the number of the release that serves; None when none does."""
-    try:
-        return int(Path(os.readlink(box.current)).name)
-    except FileNotFoundError:
+    """Return the number of the release that serves; None when none does, or `current` is no longer the link it was."""
+    if not box.current.is_symlink():
         return None
+    name = Path(os.readlink(box.current)).name
+    return int(name) if _is_number(name) else None
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit()
 
 
 def estimate(box: Box, bundle: VerifiedBundle) -> Estimate:

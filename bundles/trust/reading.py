@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bundles.document import parse
-from bundles.errors import MediumError
+from bundles.errors import InputError, MediumError
 from bundles.trust.stock import (
+    DeserializationError,
     EnvelopeType,
     Metadata,
     RepositoryError,
@@ -48,6 +50,19 @@ def signed_form(signed: Any, data: bytes) -> bytes:
     if b"\\" in data:
         return (encode_canonical(signed) or "").encode()
     return json.dumps(signed, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def kept(file: Path) -> Metadata[Any]:
+    """Return the metadata in one of headquarters' own files.
+
+    Raises:
+        InputError: it holds none any more.
+    """
+    try:
+        return Metadata.from_bytes(file.read_bytes())
+    except DeserializationError as error:
+        raise InputError("METADATA", f"{file} is no metadata any more: {error}",
+                         advice="take it from a backup; a draft: hybrid trust abandon") from None  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ house. Versions of a published role only rise.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ from bundles.trust.drafting import (
 )
 from bundles.trust.expiry import ExpiryPolicy
 from bundles.trust.quorum import Quorum, needs_compliance
+from bundles.trust.reading import kept
 from bundles.trust.staff import RepositoryRecord, Staff
 from bundles.trust.stock import (
     Metadata,
@@ -39,6 +41,7 @@ from bundles.trust.stock import (
 )
 
 Anything = Metadata[Any]
+_ROOT = re.compile(r"[1-9][0-9]{0,8}\.root\.json")
 
 
 class Repository:
@@ -129,16 +132,17 @@ class Repository:
     def published(self, role: str) -> Anything | None:
         """Return the published metadata of `role`, the newest root for `root`; None when there is none."""
         file = self.roots()[-1] if role == "root" and self.roots() else self.folder / "metadata" / f"{role}.json"
-        return Metadata.from_bytes(file.read_bytes()) if file.is_file() else None
+        return kept(file) if file.is_file() else None
 
     def roots(self) -> list[Path]:
         """Return every published root, oldest first."""
-        return sorted((self.folder / "metadata").glob("*.root.json"), key=lambda p: int(p.name.split(".")[0]))
+        found = [path for path in (self.folder / "metadata").glob("*.root.json") if _ROOT.fullmatch(path.name)]
+        return sorted(found, key=lambda path: int(path.name.split(".")[0]))
 
     def draft(self, role: str) -> Anything | None:
         """Return the draft of `role`; None when there is none."""
         file = self.folder / "pending" / f"{role}.json"
-        return Metadata.from_bytes(file.read_bytes()) if file.is_file() else None
+        return kept(file) if file.is_file() else None
 
     def drafts(self) -> list[str]:
         """Return the roles that wait for signatures, root first."""

@@ -315,3 +315,16 @@ def test_a_seed_that_is_links_to_the_stick(tmp_path: Path) -> None:
     subprocess.run(["sh", "-c", typed], check=True)
     (tmp_path / "hidden").write_text("evil")
     assert (copy / "INSTALL.sh").read_text() == "honest"
+
+
+@pytest.mark.parametrize("name", ["metadata/targets.json", "metadata/1.root.json", "pending/root.json"])
+def test_a_repository_edited_by_hand(forge: BundleForge, name: str) -> None:
+    """Files of headquarters that are no metadata ended in a fault; they are named, and odd names are no roots."""
+    forge.build()
+    (forge.repository.folder / "metadata" / "x.root.json").touch()
+    assert [path.name for path in forge.repository.roots()] == ["1.root.json"]
+    (forge.repository.folder / name).parent.mkdir(exist_ok=True)
+    (forge.repository.folder / name).write_text("[]")
+    role = "targets" if "targets" in name else "root"
+    with pytest.raises(InputError, match="METADATA"):
+        forge.repository.version(role)

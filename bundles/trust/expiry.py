@@ -126,7 +126,7 @@ def _end(file: Path) -> datetime:
     try:
         expires: datetime = Metadata.from_bytes(file.read_bytes()).signed.expires
     except DeserializationError as error:
-        raise StateError("METADATA", f"the disk changed {file}: {error}", advice="install the same bundle again",
+        raise StateError("STORE", f"the disk changed {file}: {error}", advice="install the same bundle again",
                          safe="what runs goes on running") from None  # fmt: skip
     return expires
 

@@ -142,7 +142,7 @@ def test_metadata_that_the_disk_lost(forge: BundleForge) -> None:
     box, _, second = a_box_with_two(forge)
     for path in (Box(box.root).trust / "metadata").glob("*.json"):
         zero(path)
-    with pytest.raises(StateError, match="METADATA") as caught:
+    with pytest.raises(StateError, match="STORE") as caught:
         box.standing().expiry()
     assert "again" in caught.value.todo
     box.install(second)

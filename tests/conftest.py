@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from functools import cache
 
 import pytest
 
 os.environ.update(HF_HUB_OFFLINE="1", ORT_DISABLE_TELEMETRY="1", RAY_USAGE_STATS_ENABLED="0", NO_COLOR="1")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Begun in the background of a shell, all processes of the tests would inherit that Ctrl-C does nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @cache

@@ -137,7 +137,7 @@ def test_a_head_whose_starter_dies_meanwhile_ends_with_it(tmp_path: Path, sign: 
         inside = wait_for_processes_below(starter.pid)
         namespace = os.readlink(f"/proc/{inside}/ns/pid")
         starter.send_signal(sign)
-        starter.wait(60)
+        starter.wait(20)
         left = head.Head(run, 0, 0, namespace)
         for _ in range(100):
             if not left.processes():

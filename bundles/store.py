@@ -52,8 +52,9 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Replace `path` by `data` so that a power cut leaves the old bytes or the new, never a mixture."""
     make_folders(path.parent)
     temp = path.with_name(f".{path.name}.{os.getpid()}{_TEMP}")
+    temp.unlink(missing_ok=True)  # on a stick somebody may have put a pipe there, that would be waited for
     try:
-        handle = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+        handle = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()

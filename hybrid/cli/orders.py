@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from bundles.recovery.order import Challenge, OrderedFloor, RecoveryOrder
     from bundles.trust.repository import Repository
 
+LARGEST = 2**53 - 1
+"""No signed document holds a greater number (RFC 8785)."""
 TrustArgument = Annotated[Path, typer.Argument(help="The trust repository's folder.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing.")]
 
@@ -64,11 +66,13 @@ def recover(
     to: Annotated[Path, typer.Option("-o", "--to", help="The order to write: a draft, or sealed for the box.")],
     add: Annotated[list[Path] | None, typer.Option(help="Signatures that came back; repeat.")] = None,
     release: Annotated[
-        int | None, typer.Option(help="The least bundle number; else what box and receipts show.")
+        int | None, typer.Option(min=0, max=LARGEST, help="The least bundle number; else what box and receipts show.")
     ] = None,
-    security: Annotated[int | None, typer.Option(help="The least security version; else what the box shows.")] = None,
+    security: Annotated[
+        int | None, typer.Option(min=0, max=LARGEST, help="The least security version; else what the box shows.")
+    ] = None,
     log_size: Annotated[
-        int | None, typer.Option(help="The least records of evidence; 0 lets the log begin anew.")
+        int | None, typer.Option(min=0, max=LARGEST, help="The least records of evidence; 0 lets the log begin anew.")
     ] = None,
     dry_run: DryRun = False,
     output: OutputOption = Output.text,

@@ -24,6 +24,7 @@ from bundles.lock import locked
 from bundles.medium import Medium
 from bundles.receipt import carry, folder_of, issue, last_kept, read_receipt
 from bundles.recovery.obeying import challenge, damaged
+from bundles.store import write_durably
 from bundles.trust.custody import load_custodian, make_keys
 from bundles.trust.ledger import doubts
 from bundles.trust.metadata import TrustedBundles
@@ -328,3 +329,12 @@ def test_a_repository_edited_by_hand(forge: BundleForge, name: str) -> None:
     role = "targets" if "targets" in name else "root"
     with pytest.raises(InputError, match="METADATA"):
         forge.repository.version(role)
+
+
+def test_a_pipe_under_the_name_that_is_written_first(tmp_path: Path) -> None:
+    """A stick full of pipes named as what is written beside a file: nobody is waited for, and what lay there goes."""
+    neighbour = tmp_path / f".receipt.json.{os.getpid()}.part"
+    os.mkfifo(neighbour)
+    write_durably(tmp_path / "receipt.json", b"signed")
+    assert (tmp_path / "receipt.json").read_bytes() == b"signed"
+    assert not neighbour.exists()
